@@ -1,0 +1,8202 @@
+/* hathora_tokens.h - list, create and revoke the tokens of a Hathora Cloud organization. Public domain or MIT.
+   One header: its own HTTP/1.1 client over BearSSL's TLS 1.2, JSON through jsmn, nothing else.
+
+   In ONE source file:          #define HATHORA_TOKENS_IMPLEMENTATION
+                                #include "hathora_tokens.h"
+   In every other:              #include "hathora_tokens.h"          Link with: -lbearssl
+
+   CONTENTS (search for the tag)                               LAYER RULE: a room uses only rooms above it.
+     >>manual        quick start, memory, errors, frame loop, security, porting, knobs
+   Public half: stddef.h, stdint.h and stdbool.h only
+     >>version       version and linkage macros
+     >>types         views, errors, results, options
+     >>hooks         transport, resolver, clock, entropy, allocator, files, logger
+     >>api           the functions
+   Implementation: the core, pure functions of bytes and time
+     >>config        knobs, compiler shims, compile-time checks
+     >>bytes         views, character classes, UTF-8, bounded writer, wiping
+     >>error         reasons, the error record, its one-line form
+     >>url           endpoint URLs and percent-encoding
+     >>time          RFC 3339, HTTP-date, Retry-After
+     >>json scan     strict incremental RFC 8259 scanner
+     >>json read     jsmn over one complete element
+     >>json write    JSON text out
+     >>http request  request line, fields, body
+     >>http response status line, fields, framing
+     >>retry         whether and when to try again
+     >>models        OrgToken, CreatedOrgToken, ApiError
+     >>operation     one request and its answer as a state machine
+   Implementation: the rims, each removable
+     >>tls           BearSSL's engine, bytes in and bytes out
+     >>x509          what BearSSL's certificate validation leaves open
+     >>sockets       POSIX and Winsock: look-up and transport
+     >>system        clock, entropy, files, allocator
+   Implementation: on top
+     >>client        owns the memory; joins operation, TLS and hooks; deadlines, reuse, retries, cancel
+     >>public        bodies of the functions in >>api */
+
+/* -std=c99 and its like (not -std=gnu99, not C++) make glibc, musl and newlib hide all of POSIX unless this
+   macro stands before the first system header. It is set for the implementation alone, where nothing else
+   asked for names, so it hides none that were visible; never on macOS and the BSDs, where it would hide
+   SO_NOSIGPIPE. */
+#if defined(HATHORA_TOKENS_IMPLEMENTATION) && defined(__STRICT_ANSI__) &&                        \
+    (defined(__linux__) || defined(__gnu_hurd__) || defined(__CYGWIN__) || defined(__wasi__)) && \
+    !defined(_POSIX_C_SOURCE) && !defined(_POSIX_SOURCE) && !defined(_XOPEN_SOURCE) &&           \
+    !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE)
+#define _POSIX_C_SOURCE 200809L
+#ifdef __wasi__
+#define _DEFAULT_SOURCE /* getentropy() */
+#endif
+#endif
+#ifndef HATHORA_TOKENS_H
+#define HATHORA_TOKENS_H
+
+/* >>version ---------------------------------------------------------------------------------------------- */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HTOK_VERSION_MAJOR 0
+#define HTOK_VERSION_MINOR 1
+#define HTOK_VERSION_PATCH 0
+#define HTOK_VERSION       "0.1.0"
+
+#ifndef HATHORA_TOKENS_API
+#ifdef HATHORA_TOKENS_STATIC
+#if defined(__GNUC__)
+#define HATHORA_TOKENS_API static __attribute__((unused))
+#else
+#define HATHORA_TOKENS_API static
+#endif
+#else
+#define HATHORA_TOKENS_API extern
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* >>types ------------------------------------------------------------------------------------------------ */
+
+/* Bytes with a length. Text in results is UTF-8; a lone surrogate escape of JSON (RFC 8259 section 8.2) becomes
+   its three-byte form, which no other input can produce. A NUL follows the last byte of every string that comes
+   out of a JSON answer, so ptr also serves where C wants a string, unless the text itself holds a NUL. */
+typedef struct htok_view {
+    const char *ptr;
+    size_t len;
+} htok_view;
+
+/* What a call came to, for branching on. The names are those of the official SDK. */
+typedef enum htok_kind {
+    HTOK_OK,
+    HTOK_API_ERROR,                 /* a documented error status with a message: ApiError */
+    HTOK_SDK_ERROR,                 /* any other unwanted status or content type: SDKError */
+    HTOK_RESPONSE_VALIDATION_ERROR, /* malformed, truncated or oversized HTTP or JSON: ResponseValidationError */
+    HTOK_INVALID_REQUEST_ERROR,  /* an option or argument is wrong, nothing was sent: InvalidRequestError */
+    HTOK_CONNECTION_ERROR,       /* look-up, TCP, TLS, certificate: ConnectionError */
+    HTOK_REQUEST_TIMEOUT_ERROR,  /* a deadline passed: RequestTimeoutError */
+    HTOK_REQUEST_ABORTED_ERROR,  /* cancelled by the caller: RequestAbortedError */
+    HTOK_UNEXPECTED_CLIENT_ERROR /* allocation or a hook failed: UnexpectedClientError */
+} htok_kind;
+
+/* Where in a call a failure happened. */
+typedef enum htok_phase {
+    HTOK_PHASE_NONE,
+    HTOK_PHASE_OPTION,
+    HTOK_PHASE_LOOKUP,
+    HTOK_PHASE_CONNECT,
+    HTOK_PHASE_HANDSHAKE,
+    HTOK_PHASE_SEND,
+    HTOK_PHASE_HEAD,
+    HTOK_PHASE_BODY,
+    HTOK_PHASE_JSON,
+    HTOK_PHASE_MODEL,
+    HTOK_PHASE_WAIT
+} htok_phase;
+
+/* Every reason for a failure: name, the kind it belongs to, and its text. Numbers may change between versions;
+   htok_reason_name() is stable. */
+#define HTOK_REASONS(X)                                                                                      \
+    X(NONE, OK, "no error")                                                                                  \
+    X(ARGUMENT_NULL, INVALID_REQUEST_ERROR, "a required argument is null")                                   \
+    X(BUSY, INVALID_REQUEST_ERROR, "a call is already in progress on this client")                           \
+    X(MEMORY_TOO_SMALL, INVALID_REQUEST_ERROR, "the memory block is too small")                              \
+    X(OPTION_RANGE, INVALID_REQUEST_ERROR, "the value is out of range")                                      \
+    X(OPTION_CONFLICT, INVALID_REQUEST_ERROR, "the value contradicts another option")                        \
+    X(HOOK_MISSING, INVALID_REQUEST_ERROR, "this build needs a hook here")                                   \
+    X(TEXT_EMPTY, INVALID_REQUEST_ERROR, "the text is empty")                                                \
+    X(TEXT_CONTROL, INVALID_REQUEST_ERROR, "the text holds a control character")                             \
+    X(TEXT_UTF8, INVALID_REQUEST_ERROR, "the text is not UTF-8")                                             \
+    X(TEXT_TOO_LONG, INVALID_REQUEST_ERROR, "the text is too long")                                          \
+    X(URL_SCHEME, INVALID_REQUEST_ERROR, "the URL does not begin with https://")                             \
+    X(URL_PLAINTEXT, INVALID_REQUEST_ERROR, "http:// is allowed to a loopback address only")                 \
+    X(URL_USERINFO, INVALID_REQUEST_ERROR, "the URL holds user information")                                 \
+    X(URL_HOST, INVALID_REQUEST_ERROR, "the URL's host is missing or malformed (RFC 3986 section 3.2.2)")    \
+    X(URL_PORT, INVALID_REQUEST_ERROR, "the URL's port is not a number from 1 to 65535")                     \
+    X(URL_PATH, INVALID_REQUEST_ERROR, "the URL's path is malformed (RFC 3986 section 3.3)")                 \
+    X(URL_QUERY, INVALID_REQUEST_ERROR, "the URL holds a query")                                             \
+    X(URL_FRAGMENT, INVALID_REQUEST_ERROR, "the URL holds a fragment")                                       \
+    X(ORG_ID_MISSING, INVALID_REQUEST_ERROR, "no organization id was given")                                 \
+    X(ID_DOTS, INVALID_REQUEST_ERROR, "an id cannot be . or ..")                                             \
+    X(SCOPE_ADMIN, INVALID_REQUEST_ERROR, "admin cannot stand beside other scopes")                          \
+    X(HEADER_NAME, INVALID_REQUEST_ERROR, "the field name is not a token (RFC 9110 section 5.1)")            \
+    X(HEADER_RESERVED, INVALID_REQUEST_ERROR, "the field is set by the client alone")                        \
+    X(HEADER_VALUE, INVALID_REQUEST_ERROR, "the field value is malformed (RFC 9110 section 5.5)")            \
+    X(RETRY_CODES, INVALID_REQUEST_ERROR, "not a list of statuses such as 429,5XX")                          \
+    X(PIN_MALFORMED, INVALID_REQUEST_ERROR, "not sha256/ and the base64 of 32 bytes")                        \
+    X(TRUST_UNREADABLE, INVALID_REQUEST_ERROR, "the file of trusted certificates cannot be read")            \
+    X(TRUST_EMPTY, INVALID_REQUEST_ERROR, "no usable trusted certificate was found")                         \
+    X(TRUST_MALFORMED, INVALID_REQUEST_ERROR, "the trusted certificates are malformed")                      \
+    X(LOOKUP_FAILED, CONNECTION_ERROR, "the host name cannot be looked up")                                  \
+    X(CONNECT_FAILED, CONNECTION_ERROR, "the connection cannot be made")                                     \
+    X(SEND_FAILED, CONNECTION_ERROR, "sending failed")                                                       \
+    X(RECEIVE_FAILED, CONNECTION_ERROR, "receiving failed")                                                  \
+    X(CLOSED_EARLY, CONNECTION_ERROR, "the server closed the connection before its answer's head was whole") \
+    X(TLS_CLOSED, CONNECTION_ERROR, "the server closed the connection during the TLS handshake")             \
+    X(TLS_FAILED, CONNECTION_ERROR, "TLS failed")                                                            \
+    X(TLS_ALERT, CONNECTION_ERROR, "the server ended TLS with an alert")                                     \
+    X(TLS_ALPN, CONNECTION_ERROR, "the server chose another protocol than http/1.1")                         \
+    X(CERTIFICATE_INVALID, CONNECTION_ERROR, "the server's certificate is not acceptable")                   \
+    X(CERTIFICATE_UNTRUSTED, CONNECTION_ERROR, "no trusted certificate vouches for the server")              \
+    X(CERTIFICATE_NAME, CONNECTION_ERROR, "the server's certificate is for another name")                    \
+    X(CERTIFICATE_TIME, CONNECTION_ERROR, "the server's certificate is expired or not yet valid")            \
+    X(CERTIFICATE_USAGE, CONNECTION_ERROR, "the server's certificate is not meant for a TLS server")         \
+    X(CERTIFICATE_PIN, CONNECTION_ERROR, "none of the pinned keys is in the server's chain")                 \
+    X(ENTROPY_MISSING, CONNECTION_ERROR, "the entropy source failed")                                        \
+    X(TIME_UNKNOWN, CONNECTION_ERROR, "the time is unknown, so certificates cannot be checked")              \
+    X(TIMEOUT, REQUEST_TIMEOUT_ERROR, "the time-out of the attempt passed")                                  \
+    X(CONNECT_TIMEOUT, REQUEST_TIMEOUT_ERROR, "the connect time-out passed")                                 \
+    X(CANCELLED, REQUEST_ABORTED_ERROR, "the call was cancelled")                                            \
+    X(HTTP_VERSION, RESPONSE_VALIDATION_ERROR, "not an HTTP/1.x answer (RFC 9112 section 2.3)")              \
+    X(HTTP_STATUS_LINE, RESPONSE_VALIDATION_ERROR, "malformed status line (RFC 9112 section 4)")             \
+    X(HTTP_LINE_END, RESPONSE_VALIDATION_ERROR, "a line does not end in CR LF (RFC 9112 section 2.2)")       \
+    X(HTTP_FIELD_NAME, RESPONSE_VALIDATION_ERROR, "malformed field name (RFC 9112 section 5.1)")             \
+    X(HTTP_FIELD_VALUE, RESPONSE_VALIDATION_ERROR, "a field value holds a control character")                \
+    X(HTTP_FIELD_FOLDED, RESPONSE_VALIDATION_ERROR, "a folded field line (RFC 9112 section 5.2)")            \
+    X(HTTP_HEAD_LIMIT, RESPONSE_VALIDATION_ERROR, "the head is larger than the limit")                       \
+    X(HTTP_FIELD_LIMIT, RESPONSE_VALIDATION_ERROR, "the head has more fields than the limit")                \
+    X(HTTP_INTERIM_LIMIT, RESPONSE_VALIDATION_ERROR, "more interim answers than the limit")                  \
+    X(HTTP_UPGRADE, RESPONSE_VALIDATION_ERROR, "101 was not asked for (RFC 9110 section 15.2.2)")            \
+    X(HTTP_LENGTH, RESPONSE_VALIDATION_ERROR, "malformed Content-Length (RFC 9110 section 8.6)")             \
+    X(HTTP_LENGTH_REPEATED, RESPONSE_VALIDATION_ERROR, "more than one Content-Length")                       \
+    X(HTTP_LENGTH_AND_CODING, RESPONSE_VALIDATION_ERROR, "Content-Length beside Transfer-Encoding")          \
+    X(HTTP_TRANSFER_CODING, RESPONSE_VALIDATION_ERROR, "a transfer coding other than chunked")               \
+    X(HTTP_CONTENT_CODING, RESPONSE_VALIDATION_ERROR, "a content coding that was not asked for")             \
+    X(HTTP_CHUNK_SIZE, RESPONSE_VALIDATION_ERROR, "malformed chunk size (RFC 9112 section 7.1)")             \
+    X(HTTP_CHUNK_EXTENSION, RESPONSE_VALIDATION_ERROR, "malformed or endless chunk extension")               \
+    X(HTTP_CHUNK_END, RESPONSE_VALIDATION_ERROR, "chunk data is not followed by CR LF")                      \
+    X(BODY_TRUNCATED, RESPONSE_VALIDATION_ERROR, "the body ended early")                                     \
+    X(BODY_LIMIT, RESPONSE_VALIDATION_ERROR, "the body is larger than the limit")                            \
+    X(ERROR_BODY_LIMIT, RESPONSE_VALIDATION_ERROR, "the error body is larger than the limit")                \
+    X(ELEMENT_LIMIT, RESPONSE_VALIDATION_ERROR, "a JSON element does not fit into the work buffer")          \
+    X(JSON_SYNTAX, RESPONSE_VALIDATION_ERROR, "malformed JSON (RFC 8259)")                                   \
+    X(JSON_UTF8, RESPONSE_VALIDATION_ERROR, "JSON that is not UTF-8 (RFC 8259 section 8.1)")                 \
+    X(JSON_DEPTH, RESPONSE_VALIDATION_ERROR, "JSON nested deeper than the limit")                            \
+    X(JSON_TRUNCATED, RESPONSE_VALIDATION_ERROR, "the JSON text ends early")                                 \
+    X(MEMBER_MISSING, RESPONSE_VALIDATION_ERROR, "a required member is missing")                             \
+    X(MEMBER_TYPE, RESPONSE_VALIDATION_ERROR, "a value has the wrong type")                                  \
+    X(MEMBER_DUPLICATE, RESPONSE_VALIDATION_ERROR, "a member appears twice")                                 \
+    X(MEMBER_DATE, RESPONSE_VALIDATION_ERROR, "not an RFC 3339 date-time")                                   \
+    X(STATUS_ERROR, SDK_ERROR, "Unexpected Status or Content-Type: an error status")                         \
+    X(STATUS_UNEXPECTED, SDK_ERROR, "Unexpected Status or Content-Type: not the documented status")          \
+    X(STATUS_REDIRECT, SDK_ERROR, "Unexpected Status or Content-Type: redirects are never followed")         \
+    X(CONTENT_TYPE, SDK_ERROR, "Unexpected Status or Content-Type: not application/json")                    \
+    X(API_ERROR, API_ERROR, "the API refused the request")                                                   \
+    X(ALLOCATION_FAILED, UNEXPECTED_CLIENT_ERROR, "memory cannot be allocated")                              \
+    X(TOKEN_PROVIDER, UNEXPECTED_CLIENT_ERROR, "the token provider failed")                                  \
+    X(LIST_FULL, UNEXPECTED_CLIENT_ERROR, "the list does not fit into the given memory")                     \
+    X(INTERNAL, UNEXPECTED_CLIENT_ERROR, "the client reached a state it should not")
+#define HTOK_REASON_ENTRY(name, kind, text) HTOK_REASON_##name,
+typedef enum htok_reason { HTOK_REASONS(HTOK_REASON_ENTRY) HTOK_REASON_COUNT } htok_reason;
+#undef HTOK_REASON_ENTRY
+
+/* All there is to know about a failure. No field ever holds a secret: the token, the plain-text token and the
+   values of caller-set header fields are overwritten with '*' in all server text before it gets here. */
+typedef struct htok_error {
+    htok_kind kind;
+    htok_reason reason;
+    htok_phase phase;
+    int status;        /* HTTP status of the answer; 0 when none came */
+    int os_error;      /* errno, WSAGetLastError() or EAI_ code (look-up); 0 when not applicable */
+    int tls_error;     /* BearSSL's code, see htok_tls_error_name(); 0 when not applicable */
+    unsigned attempts; /* requests attempted in this call, 1 without retries */
+    bool
+        may_have_taken_effect; /* a byte of the request may have reached the server, and no answer says more */
+    bool body_truncated;       /* body holds only the beginning of what the server sent */
+    int64_t offset;            /* of the byte at fault in head, body or option text; -1 unknown */
+    int64_t retry_after_ms;    /* from Retry-After (RFC 9110 section 10.2.3); -1 absent */
+    char path[48];             /* JSON member path such as tokens[3].createdAt, or the option's name; or "" */
+    char detail[144];  /* a redirect's target, a wrong content type, the names in a certificate; or "" */
+    htok_view message; /* ApiError's message; valid until the client's next start or close */
+    htok_view body;    /* the error body as received, never that of a create; valid as message is */
+} htok_error;
+
+/* What htok_client_poll() found. */
+typedef enum htok_state {
+    HTOK_STATE_IDLE,    /* no call was started */
+    HTOK_STATE_PENDING, /* poll again, at best after waiting for what htok_client_wait() names */
+    HTOK_STATE_ITEM,    /* one more OrgToken of a list: htok_client_item(), then poll again */
+    HTOK_STATE_DONE,    /* success: read the result */
+    HTOK_STATE_FAILED   /* htok_client_error() tells why */
+} htok_state;
+
+/* What to wait for between two polls. */
+typedef struct htok_wait {
+    bool readable, writable; /* wait for the descriptor to become readable, writable */
+    intptr_t descriptor; /* a socket or descriptor; -1: none, only time matters. May change between calls */
+    uint32_t timeout_ms; /* poll again after this many milliseconds at the latest; UINT32_MAX: no deadline */
+} htok_wait;
+
+typedef enum htok_token_status {
+    HTOK_TOKEN_STATUS_OTHER, /* the API's enum is open: status_text holds what the server sent */
+    HTOK_TOKEN_STATUS_ACTIVE,
+    HTOK_TOKEN_STATUS_REVOKED
+} htok_token_status;
+
+typedef enum htok_scopes_form {
+    HTOK_SCOPES_ABSENT, /* no member scopes: the token is an admin token */
+    HTOK_SCOPES_ADMIN,  /* "admin" */
+    HTOK_SCOPES_LIST    /* an array, perhaps empty, of scope strings; an unknown scope is kept */
+} htok_scopes_form;
+
+/* OrgToken of the API, member by member. All views are valid until the next poll, start or close. */
+typedef struct htok_org_token {
+    htok_view org_token_id, org_id, name;
+    htok_token_status status;
+    htok_view status_text;
+    htok_view last_four_chars_of_key, created_by;
+    htok_view created_at;  /* as the server wrote it */
+    int64_t created_at_ms; /* the same in Unix milliseconds; a fraction is cut to whole ones */
+    htok_scopes_form scopes_form;
+    const htok_view *scopes; /* scope_count of them, with HTOK_SCOPES_LIST */
+    size_t scope_count;
+} htok_org_token;
+
+/* CreatedOrgToken of the API. plain_text_token is a secret that the service shows once and never again. */
+typedef struct htok_created_org_token {
+    htok_view plain_text_token;
+    htok_org_token org_token;
+} htok_created_org_token;
+
+/* CreateOrgToken of the API: the request body. */
+typedef struct htok_create_org_token_request {
+    bool admin;                /* send "scopes":"admin"; then scope_count must be 0 */
+    size_t scope_count;        /* 0 and not admin: send no scopes, which the API takes for admin */
+    const char *const *scopes; /* e.g. "tokens:read"; UTF-8; unknown ones are sent */
+    const char *name;          /* 1 to 64 characters of UTF-8, unique in the organization */
+} htok_create_org_token_request;
+
+/* When to try again; the members and defaults are the SDK's RetryConfig. */
+typedef enum htok_retry_strategy {
+    HTOK_RETRY_DEFAULT, /* in client options: HTOK_RETRY_NONE; in call options: what the client says */
+    HTOK_RETRY_NONE,
+    HTOK_RETRY_BACKOFF
+} htok_retry_strategy;
+typedef struct htok_retry {
+    htok_retry_strategy strategy;
+    uint32_t initial_interval_ms;  /* 0: 500 */
+    uint32_t max_interval_ms;      /* 0: 60000; also bounds Retry-After */
+    uint32_t max_elapsed_ms;       /* 0: 3600000; from the call's start, waits included */
+    uint32_t exponent_thousandths; /* 0: 1500, that is 1.5; at most 10000 */
+    bool retry_connection_errors;  /* also after look-up, connection and time-out failures */
+    const char *codes;             /* statuses and families; NULL: "429,500,502,503,504" */
+} htok_retry;
+
+/* One extra request field. The value is treated as a secret. Authorization, Host, Content-Length, Content-Type,
+   Transfer-Encoding, Connection, TE, Upgrade and Expect are refused; User-Agent and Accept replace the client's. */
+typedef struct htok_header {
+    const char *name, *value;
+} htok_header;
+
+typedef struct htok_transport htok_transport;
+typedef struct htok_resolver htok_resolver;
+typedef struct htok_clock htok_clock;
+typedef struct htok_entropy htok_entropy;
+typedef struct htok_allocator htok_allocator;
+typedef struct htok_files htok_files;
+typedef struct htok_logger htok_logger;
+
+/* Options of a client. All zero means all defaults. Pointers are borrowed: what they point to must stay as it is
+   until htok_client_close(). */
+typedef struct htok_client_options {
+    uint32_t timeout_ms;         /* one attempt, look-up to last byte; 0: 30000; HTOK_NO_TIMEOUT: none */
+    uint32_t connect_timeout_ms; /* look-up, TCP and TLS of one attempt; 0: 10000 */
+    const char *server_url;      /* https URL, a path is a prefix; NULL: HTOK_DEFAULT_SERVER_URL */
+    const char *org_id;          /* default organization of every call */
+    const char *token;           /* the dev token, with or without "Bearer "; NULL: no Authorization field */
+    bool (*token_provider)(void *context,
+                           htok_view *token); /* asked before each request, in place of token */
+    void *token_context;        /* what it sets must stay valid until it is asked again or the call ends */
+    const char *user_agent;     /* NULL: HTOK_DEFAULT_USER_AGENT */
+    const htok_header *headers; /* header_count extra fields of every request */
+    size_t header_count;
+    htok_retry retry;
+    htok_view trust;         /* trusted certificates: PEM text, or DER one after the other */
+    const char *trust_file;  /* the same from a file; needs htok_client_create(). Neither: the system's */
+    const char *const *pins; /* pin_count texts "sha256/BASE64" of public keys, one of which the chain must */
+    size_t pin_count;        /* hold: always pin a second, spare key too */
+    uint32_t record_bytes;   /* largest TLS record to accept, 512 to 16384; 0: 16384; less is a gamble */
+    uint32_t send_bytes;     /* largest TLS record to send, 512 to 16384; 0: 1024 */
+    uint32_t work_bytes;     /* holds one JSON element and its tokens, or an error body; 0: HTOK_WORK_BYTES */
+    uint32_t max_head_bytes; /* of one answer, interim ones included; 0: 65536 */
+    uint32_t max_fields;     /* of one answer; 0: 100 */
+    uint32_t max_interim;    /* 1xx answers before the final one; 0: 16 */
+    uint32_t max_error_body_bytes;   /* 0: 65536 */
+    uint64_t max_body_bytes;         /* 0: 1 GiB */
+    const htok_transport *transport; /* NULL: sockets */
+    const htok_resolver *resolver;   /* NULL: getaddrinfo() on a thread of its own */
+    const htok_clock *clock;         /* NULL: the system's */
+    const htok_entropy *entropy;     /* NULL: the system's */
+    const htok_allocator
+        *allocator;            /* NULL: malloc() and free(); used by htok_client_create() and look-ups */
+    const htok_files *files;   /* NULL: stdio */
+    const htok_logger *logger; /* NULL: silence */
+} htok_client_options;
+
+/* Options of one call. All zero, or NULL for the whole, means what the client says. Borrowed until the call ends. */
+typedef struct htok_call_options {
+    uint32_t timeout_ms, connect_timeout_ms;
+    const char *server_url, *org_id;
+    const htok_header *headers; /* header_count fields beside the client's */
+    size_t header_count;
+    htok_retry retry;
+} htok_call_options;
+
+#define HTOK_NO_TIMEOUT         UINT32_MAX
+#define HTOK_DEFAULT_SERVER_URL "https://api.hathora.dev"
+#define HTOK_DEFAULT_USER_AGENT "hathora_tokens.h/" HTOK_VERSION
+#define HTOK_WORK_BYTES         4608          /* default work_bytes */
+#define HTOK_CLIENT_BYTES       (28u * 1024u) /* enough for a client with default sizes, at any alignment */
+
+typedef struct htok_client htok_client; /* opaque; lives in one block, which must not move */
+
+/* >>hooks ------------------------------------------------------------------------------------------------ */
+
+/* The four outcomes of a step that must not wait. */
+typedef enum htok_io {
+    HTOK_IO_AGAIN,  /* nothing can be done now; ask again later */
+    HTOK_IO_OK,     /* the step is complete, or at least one byte moved */
+    HTOK_IO_CLOSED, /* the peer ended its side of the stream */
+    HTOK_IO_FAILED  /* os_error says why */
+} htok_io;
+
+typedef struct htok_io_detail {
+    size_t moved;     /* bytes sent or received, with HTOK_IO_OK */
+    int os_error;     /* native code, with HTOK_IO_FAILED */
+    htok_phase phase; /* of connect: HTOK_PHASE_LOOKUP or HTOK_PHASE_CONNECT */
+} htok_io_detail;
+
+/* A byte stream to a host. No function may wait. The detail is zeroed before each call. */
+struct htok_transport {
+    bool provides_tls; /* it encrypts and verifies the host's certificate itself: BearSSL is left out */
+    void *context;
+    htok_io (*open)(void *context, const char *host, uint16_t port,
+                    htok_io_detail *detail);                                    /* start connecting */
+    htok_io (*connect)(void *context, uint64_t now_ms, htok_io_detail *detail); /* go on until OK or FAILED */
+    htok_io (*send)(void *context, const void *bytes, size_t len, htok_io_detail *detail);
+    htok_io (*receive)(void *context, void *bytes, size_t size, htok_io_detail *detail);
+    void (*close)(void *context); /* at any time after open, even when that failed; once */
+    void (*wait)(void *context,
+                 htok_wait *wait); /* set descriptor; lower timeout_ms where needed; connecting:
+                                                     also set readable and writable. NULL: no descriptor */
+};
+
+/* One numeric address: length 4 or 16, bytes in network order. */
+typedef struct htok_address {
+    uint8_t length, bytes[16];
+    uint32_t scope_id;
+} htok_address;
+
+/* Name look-up for the built-in transport. start is given a name, never a numeric address. */
+struct htok_resolver {
+    void *context;
+    htok_io (*start)(void *context, const char *host, htok_io_detail *detail);
+    htok_io (*poll)(void *context, htok_address *addresses, size_t capacity, size_t *count,
+                    htok_io_detail *detail);
+    void (*cancel)(void *context); /* after start; the look-up is no longer wanted, or was read */
+    void (*wait)(void *context, htok_wait *wait); /* may be NULL: polled every 10 ms */
+};
+
+struct htok_clock {
+    void *context;
+    uint64_t (*monotonic_ms)(void *context); /* never goes back; its zero means nothing */
+    bool (*unix_seconds)(void *context,
+                         int64_t *seconds); /* false: unknown. For certificates and HTTP-dates */
+};
+
+struct htok_entropy {
+    void *context;
+    bool (*fill)(void *context, void *bytes, size_t len); /* unpredictable bytes; false: cannot */
+};
+
+struct htok_allocator {
+    void *context;
+    void *(*allocate)(void *context, size_t bytes); /* aligned as by malloc(); NULL: cannot */
+    void (*release)(void *context, void *memory, size_t bytes);
+};
+
+struct htok_files {
+    void *context;
+    /* Reads at most size bytes of the file and returns how many; size + 1 when it holds more; -1 with *os_error set. */
+    int64_t (*read)(void *context, const char *path, void *buffer, size_t size, int *os_error);
+};
+
+struct htok_logger {
+    void *context;
+    void (*line)(void *context, const char *text); /* one event, no line end, no secret; text is not kept */
+};
+
+/* >>api -------------------------------------------------------------------------------------------------- */
+
+/* Every function may be called from any thread, but only one at a time per client. A function that returns a kind
+   returns HTOK_OK or the kind that htok_client_error() then has. */
+
+/* Bytes of memory that htok_client_init() needs for these options (NULL: defaults), at any alignment; 0 when a
+   size in them is out of range. For static memory with default sizes HTOK_CLIENT_BYTES is enough. */
+HATHORA_TOKENS_API size_t htok_client_bytes(const htok_client_options *options);
+
+/* Makes a client in the caller's memory of the given size; allocates nothing and opens nothing. options may be
+   NULL. On success *client is the client, which lives in memory until htok_client_close(); on failure it is NULL
+   and *error (may be NULL) tells why. Errors: InvalidRequestError for a null or too small block, an option that
+   is out of range or malformed (named in error->path), a missing hook, or trust from a file, which needs
+   htok_client_create(). Without trust in options this build's compiled-in default is none: https calls fail. */
+HATHORA_TOKENS_API htok_kind htok_client_init(htok_client **client, void *memory, size_t bytes,
+                                              const htok_client_options *options, htok_error *error);
+
+/* Like htok_client_init(), with one block from options->allocator, and one more for the trusted certificates when
+   they come from options->trust_file or, without either, from the system's bundle. Reads that file here and never
+   again. Errors: those of htok_client_init(); InvalidRequestError when no certificate could be loaded (detail
+   names the paths tried); UnexpectedClientError when memory ran out. */
+HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok_client_options *options,
+                                                htok_error *error);
+
+/* Ends the client at any time: cancels a call, closes the connection, wipes the whole block, releases what
+   htok_client_create() took. NULL is allowed. */
+HATHORA_TOKENS_API void htok_client_close(htok_client *client);
+
+/* The options in force, defaults filled in; valid until close. */
+HATHORA_TOKENS_API const htok_client_options *htok_client_effective_options(const htok_client *client);
+
+/* GetOrgTokens: starts listing the tokens of an organization. Checks everything and sends nothing yet; the call
+   proceeds in htok_client_poll(), which hands out one OrgToken at a time with HTOK_STATE_ITEM. What was handed out
+   counts only once the call ends with HTOK_STATE_DONE: the answer may still break. Errors: InvalidRequestError. */
+HATHORA_TOKENS_API htok_kind htok_get_org_tokens_start(htok_client *client, const htok_call_options *options);
+
+/* CreateOrgToken: starts creating a token. request and what it points to must stay until the call ends. The call
+   is never sent twice: once a byte may have reached the server, a failure without an answer ends the call with
+   may_have_taken_effect, and a list shows whether the name exists. Errors: InvalidRequestError. */
+HATHORA_TOKENS_API htok_kind htok_create_org_token_start(htok_client *client,
+                                                         const htok_create_org_token_request *request,
+                                                         const htok_call_options *options);
+
+/* RevokeOrgToken: starts revoking the token with this id (percent-encoded as it is sent), which must stay until
+   the call ends. Errors: InvalidRequestError when the id is empty, "." or "..", or not UTF-8. */
+HATHORA_TOKENS_API htok_kind htok_revoke_org_token_start(htok_client *client, const char *org_token_id,
+                                                         const htok_call_options *options);
+
+/* Takes the call one step further and returns at once: a bounded number of transport steps, at most one of them
+   a handshake step with public-key arithmetic. After the end it repeats the verdict. */
+HATHORA_TOKENS_API htok_state htok_client_poll(htok_client *client);
+
+/* What to wait for before the next poll: fits poll(), epoll, libuv and a frame loop alike. */
+HATHORA_TOKENS_API htok_wait htok_client_wait(const htok_client *client);
+
+/* Ends a call in progress as RequestAbortedError and closes its connection; without one it does nothing. */
+HATHORA_TOKENS_API void htok_client_cancel(htok_client *client);
+
+/* The error of the last call, with kind HTOK_OK while there is none; never NULL. Valid until the next start. */
+HATHORA_TOKENS_API const htok_error *htok_client_error(const htok_client *client);
+
+/* The OrgToken found by a poll that returned HTOK_STATE_ITEM, else NULL. Valid until the next poll. */
+HATHORA_TOKENS_API const htok_org_token *htok_client_item(const htok_client *client);
+
+/* The result of a create that is done, else NULL. Valid until the next start, close or htok_client_wipe(). */
+HATHORA_TOKENS_API const htok_created_org_token *htok_client_created(const htok_client *client);
+
+/* The result of a revoke that is done: what the API answered; false when no revoke is done. */
+HATHORA_TOKENS_API bool htok_client_revoked(const htok_client *client);
+
+/* Overwrites the last answer, with the plain-text token in it, as soon as the caller has used it. The next start
+   and htok_client_close() do it too. */
+HATHORA_TOKENS_API void htok_client_wipe(htok_client *client);
+
+#ifndef HATHORA_TOKENS_NO_BLOCKING
+/* The calls below wait until the call has ended, in poll() on the wait of htok_client_wait(). They need the
+   built-in sockets, and end with InvalidRequestError (HOOK_MISSING) on a transport without descriptors. */
+
+/* Lists; gives each token to each(), which returns false to cancel the call. See htok_get_org_tokens_start(). */
+HATHORA_TOKENS_API htok_kind htok_get_org_tokens(htok_client *client, const htok_call_options *options,
+                                                 bool (*each)(void *context, const htok_org_token *token),
+                                                 void *context);
+
+/* A whole list in memory of the caller's: tokens at the front, their texts at the back. */
+typedef struct htok_org_token_list {
+    void *memory;           /* in: aligned as by malloc() */
+    size_t bytes;           /* in: size of memory */
+    htok_org_token *tokens; /* out: count of them, views into memory */
+    size_t count;
+    size_t bytes_needed; /* out: a size of memory in which this list fits, also when it did not */
+} htok_org_token_list;
+
+/* Lists into list->memory, all or nothing. Errors: those of a list; UnexpectedClientError (LIST_FULL) when the
+   memory is too small, with bytes_needed set. */
+HATHORA_TOKENS_API htok_kind htok_collect_org_tokens(htok_client *client, const htok_call_options *options,
+                                                     htok_org_token_list *list);
+
+/* Creates; *created is what htok_client_created() returns, or NULL. */
+HATHORA_TOKENS_API htok_kind htok_create_org_token(htok_client *client,
+                                                   const htok_create_org_token_request *request,
+                                                   const htok_call_options *options,
+                                                   const htok_created_org_token **created);
+
+/* Revokes; *revoked (may be NULL) is the API's answer. */
+HATHORA_TOKENS_API htok_kind htok_revoke_org_token(htok_client *client, const char *org_token_id,
+                                                   const htok_call_options *options, bool *revoked);
+#endif
+
+/* The functions below write text and a NUL, at most size bytes in all, and return the length of the whole text
+   without the NUL, as snprintf() does: a result of size or more means it was cut. buffer may be NULL with 0. */
+
+/* One line for people: kind, message or reason, where, why and what to do. Safe to print on a terminal. */
+HATHORA_TOKENS_API size_t htok_error_format(const htok_error *error, char *buffer, size_t size);
+/* text with control characters, invalid UTF-8 and bidirectional overrides shown as escapes. */
+HATHORA_TOKENS_API size_t htok_printable(htok_view text, char *buffer, size_t size);
+/* text as a JSON string with its quotes (RFC 8259 section 7). */
+HATHORA_TOKENS_API size_t htok_json_string(htok_view text, char *buffer, size_t size);
+/* The API's own JSON shape of a result. */
+HATHORA_TOKENS_API size_t htok_org_token_json(const htok_org_token *token, char *buffer, size_t size);
+HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_token *created, char *buffer,
+                                                      size_t size);
+
+/* Names for numbers, never NULL: "ApiError"; "CERTIFICATE_NAME"; a sentence; "handshake"; "BR_ERR_X509_EXPIRED". */
+HATHORA_TOKENS_API const char *htok_kind_name(htok_kind kind);
+HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason);
+HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason);
+HATHORA_TOKENS_API const char *htok_phase_name(htok_phase phase);
+HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HATHORA_TOKENS_H */
+
+/* ======================================================================================================== */
+#if defined(HATHORA_TOKENS_IMPLEMENTATION) && !defined(HATHORA_TOKENS_IMPLEMENTED)
+#define HATHORA_TOKENS_IMPLEMENTED
+
+/* >>config ----------------------------------------------------------------------------------------------- */
+/* Knobs, compiler shims and compile-time checks. Takes the user's macros; gives HTOKI_ macros, all undefined at
+   the end of the file. Must not know: anything about HTTP, JSON or TLS. */
+
+#ifdef HATHORA_TOKENS_NO_TLS
+#define HTOKI_TLS 0
+#else
+#define HTOKI_TLS 1
+#endif
+#ifdef HATHORA_TOKENS_NO_SOCKETS
+#define HTOKI_SOCKETS 0
+#else
+#define HTOKI_SOCKETS 1
+#endif
+#if defined(HATHORA_TOKENS_NO_SOCKETS) || defined(HATHORA_TOKENS_NO_RESOLVER)
+#define HTOKI_RESOLVER 0
+#else
+#define HTOKI_RESOLVER 1
+#endif
+#ifdef HATHORA_TOKENS_NO_CLOCK
+#define HTOKI_CLOCK 0
+#else
+#define HTOKI_CLOCK 1
+#endif
+#ifdef HATHORA_TOKENS_NO_ENTROPY
+#define HTOKI_ENTROPY 0
+#else
+#define HTOKI_ENTROPY 1
+#endif
+#if defined(HATHORA_TOKENS_NO_FILES) || defined(HATHORA_TOKENS_NO_TLS)
+#define HTOKI_FILES 0
+#else
+#define HTOKI_FILES 1
+#endif
+#ifdef HATHORA_TOKENS_NO_STDLIB
+#define HTOKI_STDLIB 0
+#else
+#define HTOKI_STDLIB 1
+#endif
+#ifdef HATHORA_TOKENS_NO_LOG
+#define HTOKI_LOG 0
+#else
+#define HTOKI_LOG 1
+#endif
+#ifdef HATHORA_TOKENS_NO_STRINGS
+#define HTOKI_STRINGS 0
+#else
+#define HTOKI_STRINGS 1
+#endif
+
+#ifndef HATHORA_TOKENS_MAX_DEPTH
+#define HATHORA_TOKENS_MAX_DEPTH 512
+#endif
+#if HATHORA_TOKENS_MAX_DEPTH < 8 || HATHORA_TOKENS_MAX_DEPTH > 32768
+#error "HATHORA_TOKENS_MAX_DEPTH must be from 8 to 32768"
+#endif
+#ifndef HATHORA_TOKENS_ASSERT
+#define HATHORA_TOKENS_ASSERT(condition) ((void)0)
+#endif
+#ifndef HATHORA_TOKENS_BEARSSL_H
+#define HATHORA_TOKENS_BEARSSL_H <bearssl.h>
+#endif
+#ifndef HATHORA_TOKENS_JSMN_H
+#define HATHORA_TOKENS_JSMN_H <jsmn.h>
+#endif
+#if defined(HATHORA_TOKENS_NO_SSL) || defined(HATHORA_TOKENS_NO_SOCKET) ||    \
+    defined(HATHORA_TOKENS_NO_LOGGING) || defined(HATHORA_TOKENS_NO_STDIO) || \
+    defined(HATHORA_TOKENS_NO_MALLOC)
+#error "misspelt knob: see >>manual for NO_TLS, NO_SOCKETS, NO_LOG, NO_FILES and NO_STDLIB"
+#endif
+
+#include <string.h>
+
+/* What the rims take from the system, each under its knob. */
+#ifdef _WIN32
+#define HTOKI_WINDOWS 1
+#else
+#define HTOKI_WINDOWS 0
+#endif
+#if HTOKI_RESOLVER && !defined(HATHORA_TOKENS_NO_THREADS)
+#define HTOKI_THREADS 1
+#else
+#define HTOKI_THREADS 0
+#endif
+#if HTOKI_SOCKETS && !defined(HATHORA_TOKENS_NO_BLOCKING)
+#define HTOKI_BLOCKING 1
+#else
+#define HTOKI_BLOCKING 0
+#endif
+
+#if HTOKI_FILES || (!HTOKI_WINDOWS && (HTOKI_SOCKETS || HTOKI_ENTROPY))
+#include <errno.h>
+#endif
+#if HTOKI_FILES
+#include <stdio.h>
+#endif
+#if HTOKI_STDLIB
+#include <stdlib.h>
+#endif
+
+#if HTOKI_SOCKETS || HTOKI_CLOCK || HTOKI_ENTROPY
+#if HTOKI_WINDOWS
+
+#if HTOKI_SOCKETS && defined(_WINSOCKAPI_) && !defined(_WINSOCK2API_)
+#error "hathora_tokens.h: winsock.h came first, by windows.h: include winsock2.h before"
+#endif
+/* Both macros change what windows.h declares, so they end here unless they are the user's. */
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#define HTOKI_OWN_LEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#define HTOKI_OWN_NOMINMAX
+#endif
+#if HTOKI_SOCKETS
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#endif
+#include <windows.h>
+#if HTOKI_ENTROPY
+#include <ntsecapi.h>
+#endif
+#ifdef HTOKI_OWN_LEAN
+#undef WIN32_LEAN_AND_MEAN
+#undef HTOKI_OWN_LEAN
+#endif
+#ifdef HTOKI_OWN_NOMINMAX
+#undef NOMINMAX
+#undef HTOKI_OWN_NOMINMAX
+#endif
+#if !defined(_WIN32_WINNT) || _WIN32_WINNT < 0x0600
+#error "hathora_tokens.h: needs Windows Vista: define _WIN32_WINNT as 0x0600 or more"
+#endif
+#ifdef _MSC_VER
+#pragma comment(lib, "ws2_32.lib")
+#pragma comment(lib, "advapi32.lib")
+#endif
+
+#else /* POSIX */
+
+#if !defined(__unix__) && !defined(__unix) && !defined(__APPLE__) && !defined(__wasi__) && \
+    !defined(__HAIKU__) && !defined(__QNX__) && !defined(_AIX)
+#error "hathora_tokens.h: unknown system: use HATHORA_TOKENS_NO_SOCKETS, _NO_CLOCK, _NO_ENTROPY"
+#endif
+#include <sys/types.h>
+#if HTOKI_SOCKETS || HTOKI_ENTROPY
+#include <fcntl.h>
+#include <unistd.h>
+#endif
+#if HTOKI_SOCKETS
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#if !defined(MSG_NOSIGNAL) && !defined(SO_NOSIGPIPE)
+#error "hathora_tokens.h: SO_NOSIGPIPE is hidden: define _DARWIN_C_SOURCE beside _POSIX_C_SOURCE"
+#endif
+#endif
+#if HTOKI_RESOLVER
+#include <netdb.h>
+#ifndef AI_NUMERICHOST
+#error "hathora_tokens.h: getaddrinfo() is hidden: include this header first or -D_POSIX_C_SOURCE=200809L"
+#endif
+#endif
+#if HTOKI_THREADS
+#include <pthread.h>
+#include <signal.h>
+#ifndef SIG_SETMASK
+#error "hathora_tokens.h: signal masks are hidden: include this header first or -D_POSIX_C_SOURCE=200809L"
+#endif
+#endif
+#if HTOKI_CLOCK
+#include <time.h>
+#ifndef CLOCK_MONOTONIC
+#error "hathora_tokens.h: clock_gettime() is hidden: include this header first or -D_POSIX_C_SOURCE=200809L"
+#endif
+#endif
+#if HTOKI_ENTROPY
+#if defined(__APPLE__)
+#include <sys/random.h>
+#define HTOKI_GETENTROPY 1
+#elif defined(__wasi__) || ((defined(__OpenBSD__) || defined(__FreeBSD__)) && __BSD_VISIBLE)
+#define HTOKI_GETENTROPY 1
+#elif defined(__linux__) && !defined(__ANDROID__) && defined(__has_include)
+/* Old C libraries lack it, and Android's declares it for new versions only. */
+#if __has_include(<sys/random.h>)
+#include <sys/random.h>
+#endif
+#endif
+#ifndef HTOKI_GETENTROPY
+#define HTOKI_GETENTROPY 0
+#endif
+#ifdef GRND_NONBLOCK
+#define HTOKI_GETRANDOM 1
+#else
+#define HTOKI_GETRANDOM 0
+#endif
+#endif
+
+#endif
+#endif
+
+#if HTOKI_TLS
+/* BearSSL's inline functions are not written for these warnings. */
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wundef"
+#endif
+#include HATHORA_TOKENS_BEARSSL_H
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+#endif
+
+#define HTOKI_ASSERT(condition)       HATHORA_TOKENS_ASSERT(condition)
+#define HTOKI_JOIN2(a, b)             a##b
+#define HTOKI_JOIN(a, b)              HTOKI_JOIN2(a, b)
+#define HTOKI_STATIC_ASSERT(cond, id) typedef char HTOKI_JOIN(htoki_assert_, id)[(cond) ? 1 : -1]
+#define HTOKI_COUNT(array)            (sizeof(array) / sizeof((array)[0]))
+
+#if defined(__GNUC__)
+#define HTOKI_UNUSED __attribute__((unused))
+#pragma GCC diagnostic push
+#if defined(__cplusplus)
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#else
+#pragma GCC diagnostic ignored "-Wc++-compat"
+#endif
+#else
+#define HTOKI_UNUSED
+#endif
+
+HTOKI_STATIC_ASSERT(sizeof(int) >= 4 || sizeof(size_t) >= 2, integer_sizes) HTOKI_UNUSED;
+
+/* >>bytes ------------------------------------------------------------------------------------------------ */
+/* Views, character classes, UTF-8, the bounded writer, wiping. Takes and gives bytes. Must not know: errors. */
+
+/* Overwrites through a volatile pointer, which no optimiser may drop. */
+static void htoki_wipe(void *memory, size_t bytes) {
+    volatile unsigned char *p = (volatile unsigned char *)memory;
+    while (bytes-- != 0) {
+        *p++ = 0;
+    }
+}
+
+static htok_view htoki_view(const char *ptr, size_t len) {
+    htok_view v;
+    v.ptr = ptr;
+    v.len = len;
+    return v;
+}
+
+/* No text that a caller gives is longer; it keeps the loop below bounded, and compilers from calling strlen(). */
+enum { HTOKI_TEXT_BYTES_MAX = 1 << 24 };
+
+static htok_view htoki_text(const char *text) {
+    size_t len = 0;
+    while (text && len < HTOKI_TEXT_BYTES_MAX && text[len] != '\0') {
+        len++;
+    }
+    return htoki_view(text, len);
+}
+
+/* Whether the NUL-terminated set holds c; where is its place there. NUL is in no set. */
+static bool htoki_in_set(const char *set, char c, size_t *where) {
+    size_t i;
+    for (i = 0; set[i] != '\0'; i++) {
+        if (set[i] == c) {
+            *where = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool htoki_is_in(const char *set, char c) {
+    size_t where;
+    return htoki_in_set(set, c, &where);
+}
+
+static bool htoki_is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool htoki_is_alpha(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static char htoki_lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+/* 0 to 15, or -1. */
+static int htoki_hex_value(char c) {
+    if (htoki_is_digit(c)) {
+        return c - '0';
+    }
+    c = htoki_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* C0 controls and DEL. */
+static bool htoki_is_control(char c) {
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static bool htoki_equal(htok_view a, htok_view b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* ASCII case-insensitive, as field names, media types and schemes compare. */
+static bool htoki_equal_nocase(htok_view a, htok_view b) {
+    size_t i;
+    if (a.len != b.len) {
+        return false;
+    }
+    for (i = 0; i < a.len; i++) {
+        if (htoki_lower(a.ptr[i]) != htoki_lower(b.ptr[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Unsigned decimal of digits only, at most max. False when empty, malformed or larger. */
+static bool htoki_parse_decimal(htok_view text, uint64_t max, uint64_t *value) {
+    uint64_t v = 0;
+    size_t i;
+    if (text.len == 0) {
+        return false;
+    }
+    for (i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
+        if (digit > 9 || v > (max - digit) / 10) {
+            return false;
+        }
+        v = v * 10 + digit;
+    }
+    *value = v;
+    return true;
+}
+
+/* Decodes one code point of well-formed UTF-8 (RFC 3629 section 4). Returns its length, 1 to 4, or 0. */
+static size_t htoki_utf8_decode(const char *text, size_t len, uint32_t *code_point) {
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char first;
+    size_t n, i;
+    uint32_t c;
+    if (len == 0) {
+        return 0;
+    }
+    first = (unsigned char)text[0];
+    if (first < 0x80) {
+        *code_point = first;
+        return 1;
+    }
+    n = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || len < n) {
+        return 0;
+    }
+    c = first & (0x7fu >> n);
+    for (i = 1; i < n; i++) {
+        unsigned char next = (unsigned char)text[i];
+        if ((next & 0xc0) != 0x80) {
+            return 0;
+        }
+        c = c << 6 | (next & 0x3fu);
+    }
+    if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
+        return 0;
+    }
+    *code_point = c;
+    return n;
+}
+
+/* Offset of the first byte that is not part of well-formed UTF-8; len when there is none. */
+static size_t htoki_utf8_check(const char *text, size_t len) {
+    size_t at = 0;
+    uint32_t code_point;
+    while (at < len) {
+        size_t n = htoki_utf8_decode(text + at, len - at, &code_point);
+        if (n == 0) {
+            return at;
+        }
+        at += n;
+    }
+    return len;
+}
+
+/* Writes a code point, surrogates included, as 1 to 4 bytes. */
+static size_t htoki_utf8_encode(uint32_t c, char *out) {
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+/* The bounded writer: keeps the window [skip, skip + size) of all that is written and counts the rest. Writing the
+   same text again with a later window resumes it, so a text of any length needs no buffer of its own. */
+typedef struct htoki_writer {
+    char *out;
+    size_t size, total, skip;
+} htoki_writer;
+
+static htoki_writer htoki_writer_make(char *out, size_t size, size_t skip) {
+    htoki_writer w;
+    w.out = out;
+    w.size = size;
+    w.total = 0;
+    w.skip = skip;
+    return w;
+}
+
+static void htoki_put(htoki_writer *w, const char *bytes, size_t len) {
+    size_t begin = w->total, end = begin + len;
+    size_t from = begin > w->skip ? begin : w->skip;
+    size_t limit = w->skip + w->size;
+    size_t to = end < limit ? end : limit;
+    if (from < to) {
+        memcpy(w->out + (from - w->skip), bytes + (from - begin), to - from);
+    }
+    w->total = end;
+}
+
+static void htoki_put_char(htoki_writer *w, char c) {
+    htoki_put(w, &c, 1);
+}
+
+static void htoki_put_view(htoki_writer *w, htok_view v) {
+    htoki_put(w, v.ptr, v.len);
+}
+
+static void htoki_put_text(htoki_writer *w, const char *text) {
+    htoki_put_view(w, htoki_text(text));
+}
+
+static void htoki_put_decimal(htoki_writer *w, uint64_t value) {
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + (int)(value % 10));
+        value /= 10;
+    } while (value != 0);
+    htoki_put(w, digits + at, sizeof digits - at);
+}
+
+static void htoki_put_hex(htoki_writer *w, uint32_t value, unsigned width, bool upper) {
+    const char *digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
+    while (width != 0) {
+        width--;
+        htoki_put_char(w, digits[value >> (4 * width) & 15]);
+    }
+}
+
+/* Bytes that the window holds. */
+static size_t htoki_writer_filled(const htoki_writer *w) {
+    size_t end = w->total < w->skip + w->size ? w->total : w->skip + w->size;
+    return end > w->skip ? end - w->skip : 0;
+}
+
+/* Ends a text written from its beginning: a NUL at its end or at the window's, and the whole length. */
+static size_t htoki_writer_end(htoki_writer *w) {
+    if (w->size != 0) {
+        w->out[w->total < w->size ? w->total : w->size - 1] = '\0';
+    }
+    return w->total;
+}
+
+/* Code points that change how a terminal shows the rest: C1 controls, bidirectional marks and overrides
+   (Unicode UAX 9), line and paragraph separators, the byte order mark, surrogates. */
+static bool htoki_is_deceptive(uint32_t c) {
+    return (c >= 0x7f && c < 0xa0) || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+           (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
+}
+
+/* Text that is safe on a terminal: controls as \n, \r, \t or \xHH, deceptive code points as \u{H}, other bytes
+   that are not UTF-8 as \xHH, a backslash doubled. */
+static void htoki_put_printable(htoki_writer *w, htok_view text) {
+    size_t at = 0;
+    while (at < text.len) {
+        uint32_t c = 0;
+        size_t n = htoki_utf8_decode(text.ptr + at, text.len - at, &c);
+        if (n == 0 || c < 0x20) {
+            char byte = text.ptr[at];
+            if (byte == '\n' || byte == '\r' || byte == '\t') {
+                htoki_put_char(w, '\\');
+                htoki_put_char(w, byte == '\n' ? 'n' : byte == '\r' ? 'r' : 't');
+            } else {
+                htoki_put_text(w, "\\x");
+                htoki_put_hex(w, (unsigned char)byte, 2, false);
+            }
+            n = 1;
+        } else if (htoki_is_deceptive(c)) {
+            htoki_put_text(w, "\\u{");
+            htoki_put_hex(w, c, c > 0xffff ? 5 : c > 0xff ? 4 : 2, false);
+            htoki_put_char(w, '}');
+        } else if (c == '\\') {
+            htoki_put_text(w, "\\\\");
+        } else {
+            htoki_put(w, text.ptr + at, n);
+        }
+        at += n;
+    }
+}
+
+/* >>error ------------------------------------------------------------------------------------------------ */
+/* Filling the error record and writing it as a line. Takes a reason and details. Must not know: who failed. */
+
+static const unsigned char htoki_reason_kinds[] = {
+#define HTOKI_REASON_KIND(name, kind, text) HTOK_##kind,
+    HTOK_REASONS(HTOKI_REASON_KIND)
+#undef HTOKI_REASON_KIND
+};
+HTOKI_STATIC_ASSERT(sizeof htoki_reason_kinds == HTOK_REASON_COUNT, reason_kinds) HTOKI_UNUSED;
+
+static void htoki_error_clear(htok_error *e) {
+    memset(e, 0, sizeof *e);
+    e->offset = -1;
+    e->retry_after_ms = -1;
+}
+
+/* The first failure wins: a later one never overwrites it. Returns the kind that the record has. */
+static htok_kind htoki_fail(htok_error *e, htok_reason reason, htok_phase phase) {
+    if (e->kind == HTOK_OK) {
+        e->reason = reason;
+        e->kind = (htok_kind)htoki_reason_kinds[reason];
+        e->phase = phase;
+    }
+    return e->kind;
+}
+
+static htok_kind htoki_fail_at(htok_error *e, htok_reason reason, htok_phase phase, int64_t offset) {
+    if (e->kind == HTOK_OK) {
+        e->offset = offset;
+    }
+    return htoki_fail(e, reason, phase);
+}
+
+/* Text into one of the record's arrays, cut to fit at a character's end. */
+static void htoki_error_text(char *array, size_t size, htok_view text) {
+    size_t len = text.len < size ? text.len : size - 1;
+    while (len > 0 && len < text.len && ((unsigned char)text.ptr[len] & 0xc0) == 0x80) {
+        len--;
+    }
+    if (len > 0) {
+        memcpy(array, text.ptr, len);
+    }
+    array[len] = '\0';
+}
+
+/* An option or argument at fault, by its member name. */
+static htok_kind htoki_fail_option(htok_error *e, htok_reason reason, const char *name, int64_t offset) {
+    if (e->kind == HTOK_OK) {
+        htoki_error_text(e->path, sizeof e->path, htoki_text(name));
+    }
+    return htoki_fail_at(e, reason, HTOK_PHASE_OPTION, offset);
+}
+
+/* >>url -------------------------------------------------------------------------------------------------- */
+/* Endpoint URLs (RFC 3986) and percent-encoding. Takes text; gives host, address, port and path prefix, or a reason
+   and an offset. Must not know: sockets, HTTP. */
+
+typedef struct htoki_url {
+    bool secure;
+    bool bracketed; /* the host is an IPv6 literal */
+    uint16_t port;
+    htok_address address; /* length 0: the host is a name */
+    htok_view prefix;     /* of the path, without a trailing slash; a view into the URL's text */
+    char host[256];       /* lower case, without brackets and without one trailing dot */
+} htoki_url;
+
+/* Dotted decimal, four parts without leading zeros (RFC 3986 section 3.2.2). */
+static bool htoki_ipv4_parse(htok_view text, uint8_t out[4]) {
+    size_t at = 0;
+    int part;
+    for (part = 0; part < 4; part++) {
+        size_t begin = at;
+        uint64_t value = 0;
+        while (at < text.len && htoki_is_digit(text.ptr[at])) {
+            at++;
+        }
+        if (!htoki_parse_decimal(htoki_view(text.ptr + begin, at - begin), 255, &value) ||
+            (text.ptr[begin] == '0' && at - begin > 1)) {
+            return false;
+        }
+        out[part] = (uint8_t)value;
+        if (part < 3) {
+            if (at >= text.len || text.ptr[at] != '.') {
+                return false;
+            }
+            at++;
+        }
+    }
+    return at == text.len;
+}
+
+/* RFC 4291 section 2.2, all three forms; no zone. */
+static bool htoki_ipv6_parse(htok_view text, uint8_t out[16]) {
+    uint8_t bytes[16];
+    size_t filled = 0, gap = 17, at = 0;
+    memset(bytes, 0, sizeof bytes);
+    if (text.len >= 2 && text.ptr[0] == ':' && text.ptr[1] == ':') {
+        gap = 0;
+        at = 2;
+    }
+    while (at < text.len) {
+        size_t begin = at;
+        unsigned value = 0;
+        while (at < text.len && at - begin < 4 && htoki_hex_value(text.ptr[at]) >= 0) {
+            value = value << 4 | (unsigned)htoki_hex_value(text.ptr[at]);
+            at++;
+        }
+        if (at < text.len && text.ptr[at] == '.') {
+            if (filled > 12 ||
+                !htoki_ipv4_parse(htoki_view(text.ptr + begin, text.len - begin), bytes + filled)) {
+                return false;
+            }
+            filled += 4;
+            at = text.len;
+            break;
+        }
+        if (at == begin || filled > 14) {
+            return false;
+        }
+        bytes[filled++] = (uint8_t)(value >> 8);
+        bytes[filled++] = (uint8_t)(value & 255);
+        if (at == text.len) {
+            break;
+        }
+        if (text.ptr[at++] != ':' || at == text.len) {
+            return false;
+        }
+        if (text.ptr[at] == ':') {
+            if (gap != 17) {
+                return false;
+            }
+            gap = filled;
+            at++;
+        }
+    }
+    if (gap == 17 ? filled != 16 : filled > 14) {
+        return false;
+    }
+    memset(out, 0, 16);
+    if (gap == 17) {
+        gap = 16;
+    }
+    memcpy(out, bytes, gap);
+    memcpy(out + 16 - (filled - gap), bytes + gap, filled - gap);
+    return true;
+}
+
+/* A numeric address; false for a name. */
+static bool htoki_address_parse(htok_view text, htok_address *address) {
+    memset(address, 0, sizeof *address);
+    if (htoki_ipv4_parse(text, address->bytes)) {
+        address->length = 4;
+    } else if (htoki_ipv6_parse(text, address->bytes)) {
+        address->length = 16;
+    }
+    return address->length != 0;
+}
+
+static bool htoki_address_is_loopback(const htok_address *address) {
+    static const uint8_t mapped[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127};
+    static const uint8_t v6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    if (address->length == 4) {
+        return address->bytes[0] == 127;
+    }
+    return memcmp(address->bytes, v6, 16) == 0 || memcmp(address->bytes, mapped, 13) == 0;
+}
+
+/* A host name of letters, digits, hyphens and underscores in labels of 1 to 63. A last label of digits would let
+   look-up functions read the name as an address in one of inet_aton's odd forms. */
+static bool htoki_host_name_ok(htok_view host) {
+    size_t i, label = 0;
+    bool numeric = true;
+    for (i = 0; i < host.len; i++) {
+        char c = host.ptr[i];
+        if (c == '.') {
+            if (label == 0) {
+                return false;
+            }
+            label = 0;
+            numeric = true;
+            continue;
+        }
+        if (!htoki_is_alpha(c) && !htoki_is_digit(c) && c != '-' && c != '_') {
+            return false;
+        }
+        numeric = numeric &&
+                  (htoki_is_digit(c) || (label == 1 && htoki_lower(c) == 'x') ||
+                   (label > 1 && htoki_hex_value(c) >= 0 && htoki_lower(host.ptr[i - label + 1]) == 'x'));
+        if (++label > 63) {
+            return false;
+        }
+    }
+    return label != 0 && !numeric;
+}
+
+static bool htoki_is_pchar(char c) {
+    return htoki_is_alpha(c) || htoki_is_digit(c) || htoki_is_in("-._~!$&'()*+,;=:@", c);
+}
+
+/* Reads a path's character at *at, decoding a triplet; false when malformed. */
+static bool htoki_path_char(htok_view path, size_t *at, char *c) {
+    *c = path.ptr[*at];
+    if (*c == '%') {
+        int high = path.len - *at > 2 ? htoki_hex_value(path.ptr[*at + 1]) : -1;
+        int low = path.len - *at > 2 ? htoki_hex_value(path.ptr[*at + 2]) : -1;
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        *c = (char)(high << 4 | low);
+        *at += 3;
+        return true;
+    }
+    *at += 1;
+    return *c == '/' || htoki_is_pchar(*c);
+}
+
+/* Segments of pchar, none of them "." or ".." in any spelling: those would climb. Returns the offset at fault or the
+   path's length. */
+static size_t htoki_path_check(htok_view path) {
+    size_t at = 0, dots = 0, others = 0, begin = 0;
+    while (at < path.len) {
+        size_t from = at;
+        char c;
+        if (!htoki_path_char(path, &at, &c) || htoki_is_control(c)) {
+            return from;
+        }
+        if (at - from == 1 && c == '/') {
+            if (others == 0 && (dots == 1 || dots == 2)) {
+                return begin;
+            }
+            dots = others = 0;
+            begin = at;
+        } else if (c == '.') {
+            dots++;
+        } else {
+            others++;
+        }
+    }
+    return others == 0 && (dots == 1 || dots == 2) ? begin : path.len;
+}
+
+static bool htoki_url_fail(htok_error *e, htok_reason reason, size_t offset) {
+    htoki_fail_option(e, reason, "server_url", (int64_t)offset);
+    return false;
+}
+
+/* Host and port from an authority without user information; base is the authority's offset in the URL. */
+static bool htoki_url_authority(htok_view authority, size_t base, htoki_url *url, htok_error *e) {
+    htok_view host = authority, port = htoki_view(NULL, 0);
+    size_t i;
+    bool has_port = false;
+    if (authority.len > 0 && authority.ptr[0] == '[') {
+        const char *close = (const char *)memchr(authority.ptr, ']', authority.len);
+        size_t after = close ? (size_t)(close - authority.ptr) + 1 : 0;
+        if (!close || (after < authority.len && authority.ptr[after] != ':')) {
+            return htoki_url_fail(e, HTOK_REASON_URL_HOST, base);
+        }
+        host = htoki_view(authority.ptr + 1, after - 2);
+        has_port = after < authority.len;
+        port = has_port ? htoki_view(authority.ptr + after + 1, authority.len - after - 1) : port;
+        url->bracketed = true;
+    } else {
+        const char *colon = authority.len ? (const char *)memchr(authority.ptr, ':', authority.len) : NULL;
+        if (colon) {
+            host.len = (size_t)(colon - authority.ptr);
+            has_port = true;
+            port = htoki_view(colon + 1, authority.len - host.len - 1);
+        }
+        if (host.len > 1 && host.ptr[host.len - 1] == '.') {
+            host.len--;
+        }
+    }
+    if (host.len == 0 || host.len > 253) {
+        return htoki_url_fail(e, HTOK_REASON_URL_HOST, base);
+    }
+    if (htoki_address_parse(host, &url->address) ? url->bracketed != (url->address.length == 16)
+                                                 : url->bracketed || !htoki_host_name_ok(host)) {
+        return htoki_url_fail(e, HTOK_REASON_URL_HOST, base);
+    }
+    for (i = 0; i < host.len; i++) {
+        url->host[i] = htoki_lower(host.ptr[i]);
+    }
+    url->host[host.len] = '\0';
+    url->port = url->secure ? 443 : 80;
+    if (has_port) {
+        uint64_t value = 0;
+        if (!htoki_parse_decimal(port, 65535, &value) || value == 0) {
+            return htoki_url_fail(e, HTOK_REASON_URL_PORT, (size_t)(port.ptr - authority.ptr) + base);
+        }
+        url->port = (uint16_t)value;
+    }
+    return true;
+}
+
+/* Takes an endpoint URL apart. On failure the record names server_url, the reason and the offset. */
+static bool htoki_url_parse(htok_view text, htoki_url *url, htok_error *e) {
+    static const char https[] = "https://", http[] = "http://";
+    size_t at, i;
+    const char *mark;
+    htok_view authority, path;
+    memset(url, 0, sizeof *url);
+    if (text.len > 2048) {
+        return htoki_url_fail(e, HTOK_REASON_TEXT_TOO_LONG, 2048);
+    }
+    for (i = 0; i < text.len; i++) {
+        if (htoki_is_control(text.ptr[i])) {
+            return htoki_url_fail(e, HTOK_REASON_TEXT_CONTROL, i);
+        }
+    }
+    if (text.len >= 8 && htoki_equal_nocase(htoki_view(text.ptr, 8), htoki_text(https))) {
+        url->secure = true;
+        at = 8;
+    } else if (text.len >= 7 && htoki_equal_nocase(htoki_view(text.ptr, 7), htoki_text(http))) {
+        at = 7;
+    } else {
+        return htoki_url_fail(e, HTOK_REASON_URL_SCHEME, 0);
+    }
+    for (i = at; i < text.len && text.ptr[i] != '/' && text.ptr[i] != '?' && text.ptr[i] != '#'; i++) {}
+    authority = htoki_view(text.ptr + at, i - at);
+    mark = authority.len ? (const char *)memchr(authority.ptr, '@', authority.len) : NULL;
+    if (mark) {
+        return htoki_url_fail(e, HTOK_REASON_URL_USERINFO, (size_t)(mark - text.ptr));
+    }
+    path = htoki_view(text.ptr + i, text.len - i);
+    for (i = 0; i < path.len; i++) {
+        if (path.ptr[i] == '?' || path.ptr[i] == '#') {
+            return htoki_url_fail(e, path.ptr[i] == '?' ? HTOK_REASON_URL_QUERY : HTOK_REASON_URL_FRAGMENT,
+                                  (size_t)(path.ptr - text.ptr) + i);
+        }
+    }
+    if (!htoki_url_authority(authority, at, url, e)) {
+        return false;
+    }
+    if (!url->secure && !htoki_equal(htoki_text(url->host), htoki_text("localhost")) &&
+        (url->address.length == 0 || !htoki_address_is_loopback(&url->address))) {
+        return htoki_url_fail(e, HTOK_REASON_URL_PLAINTEXT, 0);
+    }
+    while (path.len > 0 && path.ptr[path.len - 1] == '/') {
+        path.len--;
+    }
+    i = htoki_path_check(path);
+    if (i != path.len) {
+        return htoki_url_fail(e, HTOK_REASON_URL_PATH, (size_t)(path.ptr - text.ptr) + i);
+    }
+    url->prefix = path;
+    return true;
+}
+
+/* Host and, unless it is the scheme's own, port: the Host field's value (RFC 9110 section 7.2). */
+static void htoki_put_authority(htoki_writer *w, const htoki_url *url) {
+    htoki_put_text(w, url->bracketed ? "[" : "");
+    htoki_put_text(w, url->host);
+    htoki_put_text(w, url->bracketed ? "]" : "");
+    if (url->port != (url->secure ? 443 : 80)) {
+        htoki_put_char(w, ':');
+        htoki_put_decimal(w, url->port);
+    }
+}
+
+/* As ECMAScript's encodeURIComponent. */
+static void htoki_put_percent_encoded(htoki_writer *w, htok_view text) {
+    size_t i;
+    for (i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (htoki_is_alpha(c) || htoki_is_digit(c) || htoki_is_in("-_.!~*'()", c)) {
+            htoki_put_char(w, c);
+        } else {
+            htoki_put_char(w, '%');
+            htoki_put_hex(w, (unsigned char)c, 2, true);
+        }
+    }
+}
+
+/* >>time ------------------------------------------------------------------------------------------------- */
+/* Date formats. Takes text; gives Unix time in 64 bits. Must not know: what time it is. */
+
+/* Days from 1970-01-01 of a date in the proleptic Gregorian calendar, year 0 to 9999. */
+static int64_t htoki_days_from_date(int year, int month, int day) {
+    static const int before[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+    int leap_years = year - (month <= 2 ? 1 : 0);
+    int64_t leaps = year == 0 && month <= 2 ? 0 : leap_years / 4 - leap_years / 100 + leap_years / 400 + 1;
+    return (int64_t)year * 365 + leaps + before[month - 1] + day - 1 - 719528;
+}
+
+static int htoki_days_in_month(int year, int month) {
+    static const unsigned char days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return month == 2 && leap ? 29 : days[month - 1];
+}
+
+/* Unix seconds of a checked date and time; a second of 60 is the next minute's first. False when out of range. */
+static bool htoki_seconds_from_date(int year, int month, int day, int hour, int minute, int second,
+                                    int64_t *out) {
+    if (month < 1 || month > 12 || day < 1 || day > htoki_days_in_month(year, month) || hour > 23 ||
+        minute > 59 || second > 60) {
+        return false;
+    }
+    *out = htoki_days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    return true;
+}
+
+/* Exactly count digits at *at. */
+static bool htoki_take_digits(htok_view text, size_t *at, size_t count, int *value) {
+    uint64_t v = 0;
+    if (text.len - *at < count || !htoki_parse_decimal(htoki_view(text.ptr + *at, count), 9999, &v)) {
+        return false;
+    }
+    *at += count;
+    *value = (int)v;
+    return true;
+}
+
+static bool htoki_take_char(htok_view text, size_t *at, char c) {
+    if (*at < text.len && text.ptr[*at] == c) {
+        *at += 1;
+        return true;
+    }
+    return false;
+}
+
+/* hh:mm:ss */
+static bool htoki_take_clock(htok_view text, size_t *at, int clock[3]) {
+    return htoki_take_digits(text, at, 2, &clock[0]) && htoki_take_char(text, at, ':') &&
+           htoki_take_digits(text, at, 2, &clock[1]) && htoki_take_char(text, at, ':') &&
+           htoki_take_digits(text, at, 2, &clock[2]);
+}
+
+/* RFC 3339 section 5.6 date-time to Unix milliseconds; a fraction is cut to whole ones. */
+static bool htoki_rfc3339_parse(htok_view text, int64_t *unix_ms) {
+    size_t at = 0;
+    int year, month, day, clock[3], offset_hour = 0, offset_minute = 0, sign = 0, millis = 0, scale = 100;
+    int64_t seconds;
+    if (!htoki_take_digits(text, &at, 4, &year) || !htoki_take_char(text, &at, '-') ||
+        !htoki_take_digits(text, &at, 2, &month) || !htoki_take_char(text, &at, '-') ||
+        !htoki_take_digits(text, &at, 2, &day) || at == text.len || htoki_lower(text.ptr[at++]) != 't' ||
+        !htoki_take_clock(text, &at, clock) ||
+        !htoki_seconds_from_date(year, month, day, clock[0], clock[1], clock[2], &seconds)) {
+        return false;
+    }
+    if (htoki_take_char(text, &at, '.')) {
+        size_t begin = at;
+        for (; at < text.len && htoki_is_digit(text.ptr[at]); at++) {
+            millis += (text.ptr[at] - '0') * scale;
+            scale /= 10;
+        }
+        if (at == begin) {
+            return false;
+        }
+    }
+    if (at == text.len) {
+        return false;
+    }
+    if (htoki_lower(text.ptr[at]) == 'z') {
+        at++;
+    } else {
+        sign = text.ptr[at] == '+' ? -1 : text.ptr[at] == '-' ? 1 : 0;
+        at++;
+        if (sign == 0 || !htoki_take_digits(text, &at, 2, &offset_hour) || !htoki_take_char(text, &at, ':') ||
+            !htoki_take_digits(text, &at, 2, &offset_minute) || offset_hour > 23 || offset_minute > 59) {
+            return false;
+        }
+    }
+    *unix_ms = (seconds + (int64_t)sign * (offset_hour * 3600 + offset_minute * 60)) * 1000 + millis;
+    return at == text.len;
+}
+
+/* 1 to 12, or 0. */
+static int htoki_month_from_name(htok_view name) {
+    static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int i;
+    for (i = 0; i < 12; i++) {
+        if (htoki_equal(name, htoki_view(names + 3 * i, 3))) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+static bool htoki_take_month(htok_view text, size_t *at, int *month) {
+    if (text.len - *at < 3) {
+        return false;
+    }
+    *month = htoki_month_from_name(htoki_view(text.ptr + *at, 3));
+    *at += 3;
+    return *month != 0;
+}
+
+/* HTTP-date, all three forms (RFC 9110 section 5.6.7), to Unix seconds. The day's name is not compared with the date.
+   A two-digit year more than 50 years ahead is in the last century; this_year says which that is. */
+static bool htoki_http_date_parse(htok_view text, int this_year, int64_t *unix_seconds) {
+    size_t at = 0;
+    int year = 0, month = 0, day = 0, clock[3];
+    bool ok;
+    while (at < text.len && htoki_is_alpha(text.ptr[at])) {
+        at++;
+    }
+    if (at < 3) {
+        return false;
+    }
+    if (htoki_take_char(text, &at, ',')) {
+        ok = htoki_take_char(text, &at, ' ') && htoki_take_digits(text, &at, 2, &day);
+        if (ok && htoki_take_char(text, &at, '-')) {
+            ok = htoki_take_month(text, &at, &month) && htoki_take_char(text, &at, '-') &&
+                 htoki_take_digits(text, &at, 2, &year);
+            year += this_year / 100 * 100;
+            year -= year > this_year + 50 ? 100 : 0;
+        } else {
+            ok = ok && htoki_take_char(text, &at, ' ') && htoki_take_month(text, &at, &month) &&
+                 htoki_take_char(text, &at, ' ') && htoki_take_digits(text, &at, 4, &year);
+        }
+        ok = ok && htoki_take_char(text, &at, ' ') && htoki_take_clock(text, &at, clock) &&
+             text.len - at == 4 && memcmp(text.ptr + at, " GMT", 4) == 0;
+    } else {
+        ok = htoki_take_char(text, &at, ' ') && htoki_take_month(text, &at, &month) &&
+             htoki_take_char(text, &at, ' ');
+        ok = ok && (htoki_take_char(text, &at, ' ') ? htoki_take_digits(text, &at, 1, &day)
+                                                    : htoki_take_digits(text, &at, 2, &day));
+        ok = ok && htoki_take_char(text, &at, ' ') && htoki_take_clock(text, &at, clock) &&
+             htoki_take_char(text, &at, ' ') && htoki_take_digits(text, &at, 4, &year) && at == text.len;
+    }
+    return ok && htoki_seconds_from_date(year, month, day, clock[0], clock[1], clock[2], unix_seconds);
+}
+
+/* The wait that a Retry-After value asks for, in ms (RFC 9110 section 10.2.3); -1 when malformed, or a date while the
+   time is unknown. A date in the past is 0. */
+static int64_t htoki_retry_after_ms(htok_view value, bool time_known, int64_t unix_seconds) {
+    const int64_t most = (int64_t)1 << 40;
+    uint64_t seconds = 0;
+    int64_t date = 0;
+    size_t i;
+    for (i = 0; i < value.len && htoki_is_digit(value.ptr[i]); i++) {}
+    if (i == value.len && i != 0) {
+        return htoki_parse_decimal(value, (uint64_t)(most / 1000), &seconds) ? (int64_t)seconds * 1000 : most;
+    }
+    if (!time_known || !htoki_http_date_parse(value, (int)(1970 + unix_seconds / 31556952), &date)) {
+        return -1;
+    }
+    return date <= unix_seconds ? 0 : (date - unix_seconds) * 1000;
+}
+
+/* >>json scan -------------------------------------------------------------------------------------------- */
+/* A strict incremental scanner for RFC 8259. Takes bytes in pieces of any size; gives the ends of values down to a
+   watched depth, or a reason and an offset. Needs no memory for what it has read but one bit a level. Must not know:
+   what the values mean. */
+
+typedef enum htoki_scan_event {
+    HTOKI_SCAN_MORE,  /* all bytes are consumed */
+    HTOKI_SCAN_BEGIN, /* the next byte begins a value, or a key */
+    HTOKI_SCAN_END,   /* the last consumed byte ended it */
+    HTOKI_SCAN_ERROR
+} htoki_scan_event;
+
+typedef enum htoki_scan_state {
+    HTOKI_S_VALUE,
+    HTOKI_S_ELEMENT_OR_END,
+    HTOKI_S_KEY_OR_END,
+    HTOKI_S_KEY,
+    HTOKI_S_COLON,
+    HTOKI_S_AFTER,
+    HTOKI_S_STRING,
+    HTOKI_S_ESCAPE,
+    HTOKI_S_HEX,
+    HTOKI_S_UTF8,
+    HTOKI_S_LITERAL,
+    HTOKI_S_MINUS,
+    HTOKI_S_ZERO,
+    HTOKI_S_INTEGER,
+    HTOKI_S_POINT,
+    HTOKI_S_FRACTION,
+    HTOKI_S_E,
+    HTOKI_S_E_SIGN,
+    HTOKI_S_EXPONENT,
+    HTOKI_S_DONE
+} htoki_scan_state;
+
+typedef struct htoki_scan {
+    uint64_t offset; /* of the next byte in the whole text */
+    htoki_scan_state state;
+    htok_reason reason; /* with HTOKI_SCAN_ERROR, which stays */
+    unsigned depth;     /* containers open around the value at hand */
+    unsigned watch;     /* deepest level that is told of */
+    bool is_key;        /* the string at hand, or just ended, is a key */
+    bool begun;         /* HTOKI_SCAN_BEGIN was told for the byte at hand */
+    unsigned char left; /* bytes of a UTF-8 sequence, digits of \u or of a literal still to come */
+    unsigned char low, high;
+    const char *literal;
+    unsigned char objects[(HATHORA_TOKENS_MAX_DEPTH + 7) / 8]; /* bit set: that level is an object */
+} htoki_scan;
+
+static void htoki_scan_begin(htoki_scan *s, unsigned watch) {
+    memset(s, 0, sizeof *s);
+    s->watch = watch;
+}
+
+static bool htoki_scan_in_object(const htoki_scan *s) {
+    unsigned level = s->depth - 1;
+    return s->depth != 0 && (s->objects[level / 8] >> (level % 8) & 1) != 0;
+}
+
+static htoki_scan_event htoki_scan_fail(htoki_scan *s, htok_reason reason) {
+    s->reason = reason;
+    return HTOKI_SCAN_ERROR;
+}
+
+/* The value at hand has ended. */
+static htoki_scan_event htoki_scan_end(htoki_scan *s) {
+    s->state = s->is_key ? HTOKI_S_COLON : s->depth == 0 ? HTOKI_S_DONE : HTOKI_S_AFTER;
+    return s->depth <= s->watch ? HTOKI_SCAN_END : HTOKI_SCAN_MORE;
+}
+
+static htoki_scan_event htoki_scan_open(htoki_scan *s, bool object) {
+    unsigned bit = 1u << (s->depth % 8);
+    unsigned char *byte = &s->objects[s->depth / 8];
+    if (s->depth == HATHORA_TOKENS_MAX_DEPTH) {
+        return htoki_scan_fail(s, HTOK_REASON_JSON_DEPTH);
+    }
+    *byte = (unsigned char)(object ? *byte | bit : *byte & ~bit);
+    s->depth++;
+    s->state = object ? HTOKI_S_KEY_OR_END : HTOKI_S_ELEMENT_OR_END;
+    return HTOKI_SCAN_MORE;
+}
+
+static htoki_scan_event htoki_scan_close(htoki_scan *s) {
+    s->depth--;
+    s->is_key = false;
+    return htoki_scan_end(s);
+}
+
+/* The first byte of a value or key. */
+static htoki_scan_event htoki_scan_first(htoki_scan *s, char c) {
+    bool key = s->state == HTOKI_S_KEY || s->state == HTOKI_S_KEY_OR_END;
+    s->is_key = key;
+    s->begun = false;
+    if (c == '"') {
+        s->state = HTOKI_S_STRING;
+        return HTOKI_SCAN_MORE;
+    }
+    if (key) {
+        return htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
+    }
+    switch (c) {
+    case '{': return htoki_scan_open(s, true);
+    case '[': return htoki_scan_open(s, false);
+    case 't': s->literal = "rue"; break;
+    case 'f': s->literal = "alse"; break;
+    case 'n': s->literal = "ull"; break;
+    case '-': s->state = HTOKI_S_MINUS; return HTOKI_SCAN_MORE;
+    case '0': s->state = HTOKI_S_ZERO; return HTOKI_SCAN_MORE;
+    default:
+        if (!htoki_is_digit(c)) {
+            return htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
+        }
+        s->state = HTOKI_S_INTEGER;
+        return HTOKI_SCAN_MORE;
+    }
+    s->state = HTOKI_S_LITERAL;
+    return HTOKI_SCAN_MORE;
+}
+
+/* A byte between values. */
+static htoki_scan_event htoki_scan_between(htoki_scan *s, char c) {
+    switch (s->state) {
+    case HTOKI_S_COLON:
+        s->is_key = false;
+        s->state = HTOKI_S_VALUE;
+        return c == ':' ? HTOKI_SCAN_MORE : htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
+    case HTOKI_S_AFTER:
+        if (c == ',') {
+            s->state = htoki_scan_in_object(s) ? HTOKI_S_KEY : HTOKI_S_VALUE;
+            return HTOKI_SCAN_MORE;
+        }
+        if (c == (htoki_scan_in_object(s) ? '}' : ']')) {
+            return htoki_scan_close(s);
+        }
+        return htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
+    case HTOKI_S_ELEMENT_OR_END:
+    case HTOKI_S_KEY_OR_END:
+        if (c == (s->state == HTOKI_S_KEY_OR_END ? '}' : ']')) {
+            return htoki_scan_close(s);
+        }
+        return htoki_scan_first(s, c);
+    case HTOKI_S_DONE: return htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
+    default: return htoki_scan_first(s, c);
+    }
+}
+
+/* A byte of a string that is not plain ASCII: its end, an escape, or UTF-8's first (RFC 3629 section 4). */
+static htoki_scan_event htoki_scan_string_byte(htoki_scan *s, unsigned char c) {
+    if (c == '"') {
+        return htoki_scan_end(s);
+    }
+    if (c == '\\') {
+        s->state = HTOKI_S_ESCAPE;
+        return HTOKI_SCAN_MORE;
+    }
+    if (c < 0x20) {
+        return htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
+    }
+    if (c < 0xc2 || c > 0xf4) {
+        return htoki_scan_fail(s, HTOK_REASON_JSON_UTF8);
+    }
+    s->left = (unsigned char)(c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1);
+    s->low = (unsigned char)(c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80);
+    s->high = (unsigned char)(c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf);
+    s->state = HTOKI_S_UTF8;
+    return HTOKI_SCAN_MORE;
+}
+
+static htoki_scan_event htoki_scan_in_string(htoki_scan *s, char c) {
+    unsigned char byte = (unsigned char)c;
+    switch (s->state) {
+    case HTOKI_S_ESCAPE:
+        if (c == 'u') {
+            s->left = 4;
+            s->state = HTOKI_S_HEX;
+            return HTOKI_SCAN_MORE;
+        }
+        s->state = HTOKI_S_STRING;
+        return htoki_is_in("\"\\/bfnrt", c) ? HTOKI_SCAN_MORE : htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
+    case HTOKI_S_HEX:
+        s->left--;
+        s->state = s->left == 0 ? HTOKI_S_STRING : HTOKI_S_HEX;
+        return htoki_hex_value(c) >= 0 ? HTOKI_SCAN_MORE : htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
+    case HTOKI_S_UTF8:
+        if (byte < s->low || byte > s->high) {
+            return htoki_scan_fail(s, HTOK_REASON_JSON_UTF8);
+        }
+        s->low = 0x80;
+        s->high = 0xbf;
+        s->left--;
+        s->state = s->left == 0 ? HTOKI_S_STRING : HTOKI_S_UTF8;
+        return HTOKI_SCAN_MORE;
+    default: return htoki_scan_string_byte(s, byte);
+    }
+}
+
+/* The state of a number after one more byte; HTOKI_S_DONE when the byte is not the number's. */
+static htoki_scan_state htoki_scan_number(htoki_scan_state state, char c) {
+    bool digit = htoki_is_digit(c);
+    switch (state) {
+    case HTOKI_S_MINUS: return c == '0' ? HTOKI_S_ZERO : digit ? HTOKI_S_INTEGER : HTOKI_S_DONE;
+    case HTOKI_S_ZERO:
+    case HTOKI_S_INTEGER:
+        if (digit && state == HTOKI_S_INTEGER) {
+            return HTOKI_S_INTEGER;
+        }
+        return c == '.' ? HTOKI_S_POINT : c == 'e' || c == 'E' ? HTOKI_S_E : HTOKI_S_DONE;
+    case HTOKI_S_POINT: return digit ? HTOKI_S_FRACTION : HTOKI_S_DONE;
+    case HTOKI_S_FRACTION: return digit ? HTOKI_S_FRACTION : c == 'e' || c == 'E' ? HTOKI_S_E : HTOKI_S_DONE;
+    case HTOKI_S_E: return c == '+' || c == '-' ? HTOKI_S_E_SIGN : digit ? HTOKI_S_EXPONENT : HTOKI_S_DONE;
+    default: return digit ? HTOKI_S_EXPONENT : HTOKI_S_DONE;
+    }
+}
+
+static bool htoki_scan_number_complete(htoki_scan_state state) {
+    return state == HTOKI_S_ZERO || state == HTOKI_S_INTEGER || state == HTOKI_S_FRACTION ||
+           state == HTOKI_S_EXPONENT;
+}
+
+/* Length of the run of string bytes that need no look: ASCII but quote, backslash and controls. Eight at a time, by
+   the carries that a subtraction leaves in the high bits of a word's bytes. */
+static size_t htoki_plain_run(const char *bytes, size_t len) {
+    const uint64_t ones = ~(uint64_t)0 / 255, highs = ones * 128;
+    size_t at = 0;
+    while (len - at >= 8) {
+        uint64_t word, quote, backslash;
+        memcpy(&word, bytes + at, 8);
+        quote = word ^ (ones * '"');
+        backslash = word ^ (ones * '\\');
+        if ((((word - ones * 0x20) | (quote - ones) | (backslash - ones) | word) & highs) != 0) {
+            break;
+        }
+        at += 8;
+    }
+    while (at < len) {
+        unsigned char c = (unsigned char)bytes[at];
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') {
+            break;
+        }
+        at++;
+    }
+    return at;
+}
+
+/* Consumes bytes up to the next event; *consumed says how many. An event's bytes are never consumed past it, and an
+   error leaves the byte at fault at s->offset. */
+static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t len, size_t *consumed) {
+    htoki_scan_event event = HTOKI_SCAN_MORE;
+    size_t at = 0;
+    if (s->reason != HTOK_REASON_NONE) {
+        event = HTOKI_SCAN_ERROR;
+    }
+    while (at < len && event == HTOKI_SCAN_MORE) {
+        char c = bytes[at];
+        if (s->state == HTOKI_S_STRING) {
+            at += htoki_plain_run(bytes + at, len - at);
+            if (at == len) {
+                break;
+            }
+            event = htoki_scan_string_byte(s, (unsigned char)bytes[at]);
+        } else if (s->state < HTOKI_S_STRING || s->state == HTOKI_S_DONE) {
+            bool first = s->state <= HTOKI_S_KEY && c != ']' && c != '}';
+            if (c == ' ' || c == '\n' || c == '\r' || c == '\t') {
+                at++;
+                continue;
+            }
+            if (first && s->depth <= s->watch && !s->begun) {
+                s->is_key = s->state == HTOKI_S_KEY || s->state == HTOKI_S_KEY_OR_END;
+                s->begun = true;
+                event = HTOKI_SCAN_BEGIN;
+                break;
+            }
+            event = htoki_scan_between(s, c);
+        } else if (s->state < HTOKI_S_LITERAL) {
+            event = htoki_scan_in_string(s, c);
+        } else if (s->state == HTOKI_S_LITERAL) {
+            event = c != *s->literal        ? htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX)
+                    : *++s->literal == '\0' ? htoki_scan_end(s)
+                                            : HTOKI_SCAN_MORE;
+        } else {
+            htoki_scan_state next = htoki_scan_number(s->state, c);
+            if (next == HTOKI_S_DONE) {
+                event = htoki_scan_number_complete(s->state) ? htoki_scan_end(s)
+                                                             : htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
+                if (event == HTOKI_SCAN_END) {
+                    break;
+                }
+                continue;
+            }
+            s->state = next;
+        }
+        at += event == HTOKI_SCAN_ERROR ? 0 : 1;
+    }
+    s->offset += at;
+    *consumed = at;
+    return event;
+}
+
+/* The text has ended: true when it was one whole value. A number at the top ends only here. */
+static bool htoki_scan_finish(htoki_scan *s) {
+    if (s->reason == HTOK_REASON_NONE && s->depth == 0 && htoki_scan_number_complete(s->state)) {
+        s->state = HTOKI_S_DONE;
+    }
+    if (s->reason == HTOK_REASON_NONE && s->state != HTOKI_S_DONE) {
+        s->reason = HTOK_REASON_JSON_TRUNCATED;
+    }
+    return s->reason == HTOK_REASON_NONE;
+}
+
+/* >>json read -------------------------------------------------------------------------------------------- */
+/* jsmn over one complete, already checked element; strings decoded where they stand. Takes a buffer with the text at
+   its front; gives tokens and views into it. Must not know: which members there are. */
+
+/* jsmn under names of our own, whatever the user does with a jsmn.h of theirs before or after. */
+#ifdef JSMN_H
+#define HTOKI_USER_JSMN_H
+#undef JSMN_H
+#endif
+#ifdef JSMN_API
+#define HTOKI_USER_JSMN_API
+#undef JSMN_API
+#endif
+#ifdef JSMN_STATIC
+#define HTOKI_USER_JSMN_STATIC
+#undef JSMN_STATIC
+#endif
+#ifdef JSMN_STRICT
+#define HTOKI_USER_JSMN_STRICT
+#undef JSMN_STRICT
+#endif
+#ifdef JSMN_PARENT_LINKS
+#define HTOKI_USER_JSMN_PARENT_LINKS
+#undef JSMN_PARENT_LINKS
+#endif
+#ifdef JSMN_HEADER
+#define HTOKI_USER_JSMN_HEADER
+#undef JSMN_HEADER
+#endif
+#define JSMN_STATIC
+#define JSMN_STRICT
+#define JSMN_PARENT_LINKS
+#define jsmn_alloc_token     htoki_jsmn_alloc_token
+#define jsmn_fill_token      htoki_jsmn_fill_token
+#define jsmn_init            htoki_jsmn_init
+#define jsmn_parse           htoki_jsmn_parse
+#define jsmn_parse_primitive htoki_jsmn_parse_primitive
+#define jsmn_parse_string    htoki_jsmn_parse_string
+#define jsmn_parser          htoki_jsmn_parser
+#define jsmnerr              htoki_jsmnerr
+#define jsmntok              htoki_jsmntok_tag
+#define jsmntok_t            htoki_jsmntok
+#define jsmntype_t           htoki_jsmntype
+#define JSMN_UNDEFINED       HTOKI_JSMN_UNDEFINED
+#define JSMN_OBJECT          HTOKI_JSMN_OBJECT
+#define JSMN_ARRAY           HTOKI_JSMN_ARRAY
+#define JSMN_STRING          HTOKI_JSMN_STRING
+#define JSMN_PRIMITIVE       HTOKI_JSMN_PRIMITIVE
+#define JSMN_ERROR_NOMEM     HTOKI_JSMN_ERROR_NOMEM
+#define JSMN_ERROR_INVAL     HTOKI_JSMN_ERROR_INVAL
+#define JSMN_ERROR_PART      HTOKI_JSMN_ERROR_PART
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+#include HATHORA_TOKENS_JSMN_H
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+#undef jsmn_alloc_token
+#undef jsmn_fill_token
+#undef jsmn_init
+#undef jsmn_parse
+#undef jsmn_parse_primitive
+#undef jsmn_parse_string
+#undef jsmn_parser
+#undef jsmnerr
+#undef jsmntok
+#undef jsmntok_t
+#undef jsmntype_t
+#undef JSMN_UNDEFINED
+#undef JSMN_OBJECT
+#undef JSMN_ARRAY
+#undef JSMN_STRING
+#undef JSMN_PRIMITIVE
+#undef JSMN_ERROR_NOMEM
+#undef JSMN_ERROR_INVAL
+#undef JSMN_ERROR_PART
+#undef JSMN_H
+#undef JSMN_API
+#undef JSMN_STATIC
+#undef JSMN_STRICT
+#undef JSMN_PARENT_LINKS
+#ifdef HTOKI_USER_JSMN_STATIC
+#undef HTOKI_USER_JSMN_STATIC
+#define JSMN_STATIC
+#endif
+#ifdef HTOKI_USER_JSMN_API
+#undef HTOKI_USER_JSMN_API
+#ifdef JSMN_STATIC
+#define JSMN_API static
+#else
+#define JSMN_API extern
+#endif
+#endif
+#ifdef HTOKI_USER_JSMN_STRICT
+#undef HTOKI_USER_JSMN_STRICT
+#define JSMN_STRICT
+#endif
+#ifdef HTOKI_USER_JSMN_PARENT_LINKS
+#undef HTOKI_USER_JSMN_PARENT_LINKS
+#define JSMN_PARENT_LINKS
+#endif
+#ifdef HTOKI_USER_JSMN_HEADER
+#undef HTOKI_USER_JSMN_HEADER
+#define JSMN_HEADER
+#endif
+#ifdef HTOKI_USER_JSMN_H
+#undef HTOKI_USER_JSMN_H
+#define JSMN_H
+#endif
+
+/* One parsed element. The buffer holds its text, then, aligned, the tokens, then free space. */
+typedef struct htoki_json {
+    char *text;
+    size_t buffer_bytes;
+    htoki_jsmntok *tokens;
+    int count;
+} htoki_json;
+
+/* What a value's first character says of its type: '{' '[' '"' 'b'ool 'n'ull '0' number, or NUL for none. */
+static char htoki_json_type(char first) {
+    switch (first) {
+    case '{':
+    case '[':
+    case '"':
+    case 'n': return first;
+    case 't':
+    case 'f': return 'b';
+    default: return first == '-' || htoki_is_digit(first) ? '0' : '\0';
+    }
+}
+
+static size_t htoki_align(size_t value, size_t alignment) {
+    return (value + alignment - 1) / alignment * alignment;
+}
+
+/* Tokenizes the first len bytes of the buffer, which htoki_scan has found to be one whole object, and which must begin
+   at an address that is aligned for a pointer. False when the tokens do not fit behind it. */
+static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, size_t len) {
+    htoki_jsmn_parser parser;
+    size_t begin = htoki_align(len, sizeof(void *));
+    size_t room = begin < buffer_bytes ? (buffer_bytes - begin) / sizeof(htoki_jsmntok) : 0;
+    j->text = buffer;
+    j->buffer_bytes = buffer_bytes;
+    j->tokens = (htoki_jsmntok *)(void *)(buffer + begin);
+    htoki_jsmn_init(&parser);
+    j->count = room == 0 ? 0 : htoki_jsmn_parse(&parser, buffer, len, j->tokens, (unsigned)room);
+    return j->count > 0;
+}
+
+static htok_view htoki_json_raw(const htoki_json *j, int token) {
+    const htoki_jsmntok *t = &j->tokens[token];
+    return htoki_view(j->text + t->start, (size_t)(t->end - t->start));
+}
+
+static char htoki_json_token_type(const htoki_json *j, int token) {
+    const htoki_jsmntok *t = &j->tokens[token];
+    return t->type == HTOKI_JSMN_STRING ? '"' : htoki_json_type(j->text[t->start]);
+}
+
+/* The token after this one and all that is inside it. */
+static int htoki_json_next(const htoki_json *j, int token) {
+    int end = j->tokens[token].end;
+    do {
+        token++;
+    } while (token < j->count && j->tokens[token].start < end);
+    return token;
+}
+
+static uint32_t htoki_json_hex4(const char *digits) {
+    uint32_t c = 0;
+    int i;
+    for (i = 0; i < 4; i++) {
+        c = c << 4 | (uint32_t)htoki_hex_value(digits[i]);
+    }
+    return c;
+}
+
+/* Decodes the escape at text (after its backslash), joining surrogate pairs; a lone surrogate stays one. Writes 1 to 4
+   bytes and returns how many bytes of text it took. */
+static size_t htoki_json_unescape(const char *text, size_t len, char *out, size_t *out_len) {
+    static const char names[] = "bfnrt", codes[] = "\b\f\n\r\t";
+    size_t where = 0;
+    uint32_t c, low;
+    if (text[0] != 'u') {
+        out[0] = htoki_in_set(names, text[0], &where) ? codes[where] : text[0];
+        *out_len = 1;
+        return 1;
+    }
+    c = htoki_json_hex4(text + 1);
+    if (c >= 0xd800 && c <= 0xdbff && len >= 11 && text[5] == '\\' && text[6] == 'u') {
+        low = htoki_json_hex4(text + 7);
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            *out_len = htoki_utf8_encode(0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00), out);
+            return 11;
+        }
+    }
+    *out_len = htoki_utf8_encode(c, out);
+    return 5;
+}
+
+/* Decodes the inside of a checked JSON string to out, which may be text itself: no escape grows. */
+static size_t htoki_json_decode(const char *text, size_t len, char *out) {
+    size_t at = 0, filled = 0;
+    while (at < len) {
+        const char *escape = (const char *)memchr(text + at, '\\', len - at);
+        size_t run = escape ? (size_t)(escape - text) - at : len - at;
+        memmove(out + filled, text + at, run);
+        filled += run;
+        at += run;
+        if (escape) {
+            char decoded[4];
+            size_t n;
+            at++;
+            at += htoki_json_unescape(text + at, len - at, decoded, &n);
+            memcpy(out + filled, decoded, n);
+            filled += n;
+        }
+    }
+    return filled;
+}
+
+/* True when the inside of a checked JSON string spells name, with or without escapes. */
+static bool htoki_json_spells(htok_view raw, const char *name) {
+    size_t name_len = htoki_text(name).len, at = 0, matched = 0;
+    while (at < raw.len) {
+        char decoded[4];
+        size_t n = 1;
+        if (raw.ptr[at] == '\\') {
+            at++;
+            at += htoki_json_unescape(raw.ptr + at, raw.len - at, decoded, &n);
+        } else {
+            decoded[0] = raw.ptr[at++];
+        }
+        if (name_len - matched < n || memcmp(decoded, name + matched, n) != 0) {
+            return false;
+        }
+        matched += n;
+    }
+    return matched == name_len;
+}
+
+/* A string token's text, decoded where it stands, a NUL in place of its closing quote. Once for each token. */
+static htok_view htoki_json_string(htoki_json *j, int token) {
+    char *begin = j->text + j->tokens[token].start;
+    size_t len = htoki_json_decode(begin, (size_t)(j->tokens[token].end - j->tokens[token].start), begin);
+    begin[len] = '\0';
+    return htoki_view(begin, len);
+}
+
+/* Room for count views behind the tokens, or NULL. */
+static htok_view *htoki_json_views(htoki_json *j, size_t count) {
+    size_t used = (size_t)((char *)(void *)(j->tokens + j->count) - j->text);
+    size_t begin = htoki_align(used, sizeof(void *));
+    if (begin > j->buffer_bytes || count > (j->buffer_bytes - begin) / sizeof(htok_view)) {
+        return NULL;
+    }
+    return (htok_view *)(void *)(j->text + begin);
+}
+
+/* >>json write ------------------------------------------------------------------------------------------- */
+/* JSON text out. Takes text; gives JSON that no terminal can be harmed by. Must not know: where it goes. */
+
+/* A surrogate in its three-byte form, as htoki_json_unescape() leaves a lone one; 0 when there is none. */
+static uint32_t htoki_surrogate_at(const char *text, size_t len) {
+    if (len < 3 || (unsigned char)text[0] != 0xed || ((unsigned char)text[1] & 0xe0) != 0xa0 ||
+        ((unsigned char)text[2] & 0xc0) != 0x80) {
+        return 0;
+    }
+    return 0xd000u | ((unsigned char)text[1] & 0x3fu) << 6 | ((unsigned char)text[2] & 0x3fu);
+}
+
+static void htoki_put_json_unit(htoki_writer *w, uint32_t unit) {
+    htoki_put_text(w, "\\u");
+    htoki_put_hex(w, unit, 4, false);
+}
+
+/* Other bytes that are not UTF-8 become U+FFFD; they cannot come from a JSON answer. */
+static void htoki_put_json_string(htoki_writer *w, htok_view text) {
+    static const char controls[] = "\b\t\n\f\r", names[] = "btnfr";
+    size_t at = 0;
+    htoki_put_char(w, '"');
+    while (at < text.len) {
+        size_t run = htoki_plain_run(text.ptr + at, text.len - at);
+        uint32_t c = 0xfffd, surrogate;
+        size_t n, where = 0;
+        htoki_put(w, text.ptr + at, run);
+        at += run;
+        if (at == text.len) {
+            break;
+        }
+        surrogate = htoki_surrogate_at(text.ptr + at, text.len - at);
+        n = surrogate ? 3 : htoki_utf8_decode(text.ptr + at, text.len - at, &c);
+        if (c == '"' || c == '\\') {
+            htoki_put_char(w, '\\');
+            htoki_put_char(w, (char)c);
+        } else if (c < 0x20 && htoki_in_set(controls, (char)c, &where)) {
+            htoki_put_char(w, '\\');
+            htoki_put_char(w, names[where]);
+        } else if (surrogate || c < 0x20 || (c < 0x10000 && htoki_is_deceptive(c)) || n == 0) {
+            htoki_put_json_unit(w, surrogate ? surrogate : c);
+        } else if (htoki_is_deceptive(c)) {
+            htoki_put_json_unit(w, 0xd7c0 + (c >> 10));
+            htoki_put_json_unit(w, 0xdc00 | (c & 0x3ff));
+        } else {
+            htoki_put(w, text.ptr + at, n);
+        }
+        at += n ? n : 1;
+    }
+    htoki_put_char(w, '"');
+}
+
+static void htoki_put_json_member(htoki_writer *w, const char *before, htok_view value) {
+    htoki_put_text(w, before);
+    htoki_put_json_string(w, value);
+}
+
+static void htoki_put_org_token(htoki_writer *w, const htok_org_token *t) {
+    size_t i;
+    htoki_put_json_member(w, "{\"orgTokenId\":", t->org_token_id);
+    htoki_put_json_member(w, ",\"orgId\":", t->org_id);
+    htoki_put_json_member(w, ",\"name\":", t->name);
+    htoki_put_json_member(w, ",\"status\":", t->status_text);
+    htoki_put_json_member(w, ",\"lastFourCharsOfKey\":", t->last_four_chars_of_key);
+    htoki_put_json_member(w, ",\"createdBy\":", t->created_by);
+    htoki_put_json_member(w, ",\"createdAt\":", t->created_at);
+    if (t->scopes_form == HTOK_SCOPES_ADMIN) {
+        htoki_put_text(w, ",\"scopes\":\"admin\"");
+    } else if (t->scopes_form == HTOK_SCOPES_LIST) {
+        htoki_put_text(w, ",\"scopes\":[");
+        for (i = 0; i < t->scope_count; i++) {
+            htoki_put_json_member(w, i ? "," : "", t->scopes[i]);
+        }
+        htoki_put_char(w, ']');
+    }
+    htoki_put_char(w, '}');
+}
+
+static void htoki_put_create_body(htoki_writer *w, const htok_create_org_token_request *r) {
+    size_t i;
+    htoki_put_text(w, "{");
+    if (r->admin) {
+        htoki_put_text(w, "\"scopes\":\"admin\",");
+    } else if (r->scope_count != 0) {
+        htoki_put_text(w, "\"scopes\":[");
+        for (i = 0; i < r->scope_count; i++) {
+            htoki_put_json_member(w, i ? "," : "", htoki_text(r->scopes[i]));
+        }
+        htoki_put_text(w, "],");
+    }
+    htoki_put_json_member(w, "\"name\":", htoki_text(r->name));
+    htoki_put_char(w, '}');
+}
+
+/* >>http request ----------------------------------------------------------------------------------------- */
+/* Request line, fields and body (RFC 9112 sections 3 to 6), each value checked before. Takes views; gives bytes. Must
+   not know: where they go. */
+
+typedef enum htoki_operation {
+    HTOKI_GET_ORG_TOKENS,
+    HTOKI_CREATE_ORG_TOKEN,
+    HTOKI_REVOKE_ORG_TOKEN
+} htoki_operation;
+
+typedef struct htoki_headers {
+    const htok_header *list;
+    size_t count;
+} htoki_headers;
+
+typedef struct htoki_request {
+    htoki_operation operation;
+    const htoki_url *url;
+    htok_view org_id, org_token_id, user_agent;
+    htok_view token; /* ptr NULL: none */
+    const htok_create_org_token_request *create;
+    htoki_headers own, client; /* of the call, of the client; a name in the call's outranks the client's */
+} htoki_request;
+
+static bool htoki_is_token_char(char c) {
+    return htoki_is_alpha(c) || htoki_is_digit(c) || htoki_is_in("!#$%&'*+-.^_`|~", c);
+}
+
+static bool htoki_headers_have(htoki_headers headers, const char *name) {
+    size_t i;
+    for (i = 0; i < headers.count; i++) {
+        if (htoki_equal_nocase(htoki_text(headers.list[i].name), htoki_text(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool htoki_text_in(htok_view text, const char *const *list, size_t count) {
+    size_t i;
+    for (i = 0; i < count; i++) {
+        if (htoki_equal_nocase(text, htoki_text(list[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A field value: UTF-8 without controls but TAB (RFC 9110 section 5.5). NUL cannot occur in it. */
+static htok_kind htoki_check_field_value(htok_error *e, htok_view value, const char *option) {
+    size_t i;
+    for (i = 0; i < value.len; i++) {
+        if (htoki_is_control(value.ptr[i]) && value.ptr[i] != '\t') {
+            return htoki_fail_option(e, HTOK_REASON_TEXT_CONTROL, option, (int64_t)i);
+        }
+    }
+    i = htoki_utf8_check(value.ptr, value.len);
+    return i < value.len ? htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, option, (int64_t)i) : HTOK_OK;
+}
+
+static htok_kind htoki_check_headers(htok_error *e, const htok_header *list, size_t count) {
+    static const char *const reserved[] = {
+        "Authorization",     "Host", "Content-Length", "Content-Type", "Connection",
+        "Transfer-Encoding", "TE",   "Upgrade",        "Expect"};
+    size_t i, n;
+    if (count != 0 && !list) {
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "headers", -1);
+    }
+    for (i = 0; i < count; i++) {
+        htok_view name = htoki_text(list[i].name);
+        if (!list[i].name || !list[i].value) {
+            return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "headers", -1);
+        }
+        for (n = 0; n < name.len && htoki_is_token_char(name.ptr[n]); n++) {}
+        if (n < name.len || name.len == 0) {
+            return htoki_fail_option(e, HTOK_REASON_HEADER_NAME, "headers", (int64_t)n);
+        }
+        if (htoki_text_in(name, reserved, HTOKI_COUNT(reserved))) {
+            htoki_error_text(e->detail, sizeof e->detail, name);
+            return htoki_fail_option(e, HTOK_REASON_HEADER_RESERVED, "headers", -1);
+        }
+        if (htoki_equal_nocase(name, htoki_text("Accept-Encoding")) &&
+            !htoki_equal(htoki_text(list[i].value), htoki_text("identity"))) {
+            return htoki_fail_option(e, HTOK_REASON_HEADER_VALUE, "headers", -1);
+        }
+        if (htoki_check_field_value(e, htoki_text(list[i].value), "headers") != HTOK_OK) {
+            return e->kind;
+        }
+    }
+    return HTOK_OK;
+}
+
+static bool htoki_has_bearer_prefix(htok_view token) {
+    return token.len > 7 && htoki_equal_nocase(htoki_view(token.ptr, 7), htoki_text("bearer "));
+}
+
+/* The secret part of a token that may begin with "Bearer ". */
+static htok_view htoki_token_secret(htok_view token) {
+    size_t skip = htoki_has_bearer_prefix(token) ? 7 : 0;
+    return htoki_view(token.ptr + skip, token.len - skip);
+}
+
+static htok_kind htoki_check_token(htok_error *e, htok_view token) {
+    htok_view secret = htoki_token_secret(token);
+    size_t i;
+    if (secret.len == 0) {
+        return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "token", -1);
+    }
+    for (i = 0; i < secret.len; i++) {
+        if (htoki_is_control(secret.ptr[i])) {
+            return htoki_fail_option(e, HTOK_REASON_TEXT_CONTROL, "token",
+                                     (int64_t)(token.len - secret.len + i));
+        }
+        if (secret.ptr[i] == ' ' || (unsigned char)secret.ptr[i] >= 0x80) {
+            return htoki_fail_option(e, HTOK_REASON_HEADER_VALUE, "token",
+                                     (int64_t)(token.len - secret.len + i));
+        }
+    }
+    return HTOK_OK;
+}
+
+/* A path parameter. */
+static htok_kind htoki_check_id(htok_error *e, htok_view id, const char *option) {
+    size_t valid = htoki_utf8_check(id.ptr, id.len);
+    if (id.len == 0) {
+        return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, option, -1);
+    }
+    if (htoki_equal(id, htoki_text(".")) || htoki_equal(id, htoki_text(".."))) {
+        return htoki_fail_option(e, HTOK_REASON_ID_DOTS, option, 0);
+    }
+    return valid < id.len ? htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, option, (int64_t)valid) : HTOK_OK;
+}
+
+static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_request *r) {
+    size_t i, characters = 0;
+    htok_view name = htoki_text(r->name);
+    if (!r->name || (r->scope_count != 0 && !r->scopes)) {
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, r->name ? "scopes" : "name", -1);
+    }
+    if (name.len == 0) {
+        return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "name", -1);
+    }
+    i = htoki_utf8_check(name.ptr, name.len);
+    if (i < name.len) {
+        return htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, "name", (int64_t)i);
+    }
+    for (i = 0; i < name.len; i++) {
+        characters += ((unsigned char)name.ptr[i] & 0xc0) != 0x80;
+    }
+    if (characters > 64) {
+        return htoki_fail_option(e, HTOK_REASON_TEXT_TOO_LONG, "name", -1);
+    }
+    for (i = 0; i < r->scope_count; i++) {
+        htok_view scope = htoki_text(r->scopes[i]);
+        size_t valid = scope.len ? htoki_utf8_check(scope.ptr, scope.len) : 0;
+        if (scope.len == 0) {
+            return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "scopes", -1);
+        }
+        if (r->admin || htoki_equal(scope, htoki_text("admin"))) {
+            return htoki_fail_option(e, HTOK_REASON_SCOPE_ADMIN, "scopes", -1);
+        }
+        if (valid < scope.len) {
+            return htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, "scopes", (int64_t)valid);
+        }
+    }
+    return HTOK_OK;
+}
+
+static const char *htoki_request_method(const htoki_request *r) {
+    return r->operation == HTOKI_GET_ORG_TOKENS ? "GET" : "POST";
+}
+
+static void htoki_put_target(htoki_writer *w, const htoki_request *r) {
+    htoki_put_view(w, r->url->prefix);
+    htoki_put_text(w, "/tokens/v1/orgs/");
+    htoki_put_percent_encoded(w, r->org_id);
+    if (r->operation == HTOKI_CREATE_ORG_TOKEN) {
+        htoki_put_text(w, "/create");
+    } else if (r->operation == HTOKI_REVOKE_ORG_TOKEN) {
+        htoki_put_text(w, "/tokens/");
+        htoki_put_percent_encoded(w, r->org_token_id);
+        htoki_put_text(w, "/revoke");
+    }
+}
+
+static void htoki_put_field(htoki_writer *w, const char *name, htok_view value) {
+    htoki_put_text(w, name);
+    htoki_put_text(w, ": ");
+    htoki_put_view(w, value);
+    htoki_put_text(w, "\r\n");
+}
+
+/* A field of ours, unless the caller set one of that name. */
+static void htoki_put_default_field(htoki_writer *w, const htoki_request *r, const char *name,
+                                    htok_view value) {
+    if (!htoki_headers_have(r->own, name) && !htoki_headers_have(r->client, name)) {
+        htoki_put_field(w, name, value);
+    }
+}
+
+/* The whole request; where the writer's window cuts it, a later window goes on. */
+static void htoki_put_request(htoki_writer *w, const htoki_request *r) {
+    size_t i;
+    htoki_put_text(w, htoki_request_method(r));
+    htoki_put_char(w, ' ');
+    htoki_put_target(w, r);
+    htoki_put_text(w, " HTTP/1.1\r\nHost: ");
+    htoki_put_authority(w, r->url);
+    htoki_put_text(w, "\r\n");
+    htoki_put_default_field(w, r, "User-Agent", r->user_agent);
+    htoki_put_default_field(w, r, "Accept", htoki_text("application/json"));
+    htoki_put_default_field(w, r, "Accept-Encoding", htoki_text("identity"));
+    if (r->token.ptr) {
+        htoki_put_text(w, htoki_has_bearer_prefix(r->token) ? "Authorization: " : "Authorization: Bearer ");
+        htoki_put_view(w, r->token);
+        htoki_put_text(w, "\r\n");
+    }
+    for (i = 0; i < r->own.count; i++) {
+        htoki_put_field(w, r->own.list[i].name, htoki_text(r->own.list[i].value));
+    }
+    for (i = 0; i < r->client.count; i++) {
+        if (!htoki_headers_have(r->own, r->client.list[i].name)) {
+            htoki_put_field(w, r->client.list[i].name, htoki_text(r->client.list[i].value));
+        }
+    }
+    if (r->operation == HTOKI_CREATE_ORG_TOKEN) {
+        htoki_writer counter = htoki_writer_make(NULL, 0, 0);
+        htoki_put_create_body(&counter, r->create);
+        htoki_put_text(w, "Content-Type: application/json\r\nContent-Length: ");
+        htoki_put_decimal(w, counter.total);
+        htoki_put_text(w, "\r\n\r\n");
+        htoki_put_create_body(w, r->create);
+    } else {
+        htoki_put_text(w, r->operation == HTOKI_REVOKE_ORG_TOKEN ? "Content-Length: 0\r\n\r\n" : "\r\n");
+    }
+}
+
+/* >>http response ---------------------------------------------------------------------------------------- */
+/* One answer (RFC 9112): interim heads, status line, fields, framing, body, trailers. Takes bytes in pieces of any
+   size; gives the head's facts and the body's bytes where they stand. Must not know: JSON, sockets. */
+
+typedef enum htoki_http_event {
+    HTOKI_HTTP_MORE, /* all bytes are consumed */
+    HTOKI_HTTP_HEAD, /* the final head is complete */
+    HTOKI_HTTP_BODY, /* body_len bytes at the front of what is left belong to the body: htoki_http_take() them */
+    HTOKI_HTTP_END, /* the message is complete */
+    HTOKI_HTTP_ERROR
+} htoki_http_event;
+
+typedef enum htoki_http_state {
+    HTOKI_H_VERSION,
+    HTOKI_H_STATUS,
+    HTOKI_H_REASON,
+    HTOKI_H_LINE_START,
+    HTOKI_H_NAME,
+    HTOKI_H_VALUE_START,
+    HTOKI_H_VALUE,
+    HTOKI_H_LINE_FEED,
+    HTOKI_H_HEAD_FEED,
+    HTOKI_H_HEAD_DONE,
+    HTOKI_H_BODY_LENGTH,
+    HTOKI_H_BODY_CLOSE,
+    HTOKI_H_CHUNK_SIZE,
+    HTOKI_H_CHUNK_EXTENSION,
+    HTOKI_H_CHUNK_SIZE_FEED,
+    HTOKI_H_CHUNK_DATA,
+    HTOKI_H_CHUNK_DATA_RETURN,
+    HTOKI_H_CHUNK_DATA_FEED,
+    HTOKI_H_DONE
+} htoki_http_state;
+
+typedef struct htoki_http_limits {
+    uint32_t head_bytes, fields, interim;
+    uint64_t body_bytes;
+} htoki_http_limits;
+
+typedef struct htoki_http {
+    htoki_http_limits limits;
+    htoki_http_state state;
+    htok_reason reason;     /* with HTOKI_HTTP_ERROR, which stays */
+    uint64_t offset;        /* of the next byte in the answer, framing included */
+    uint64_t body_received; /* of content */
+    uint64_t remaining;     /* of the body, or of the chunk at hand */
+    size_t body_len;        /* with HTOKI_HTTP_BODY */
+    uint32_t overhead;      /* bytes of heads, trailers and chunk framing */
+    uint32_t fields, interim;
+    int status;
+    unsigned char index;    /* position in the version, the status or the chunk size */
+    unsigned char name_len; /* HTOKI_H_NAME_MAX + 1: a name longer than all we look for */
+    unsigned short value_len;
+    bool version_1_0, trailer, value_cut;
+    bool final; /* the final head is complete, so what follows belongs to an answer */
+    bool chunked, has_length, has_coding, connection_close, content_coded;
+    unsigned char content_types; /* fields of that name */
+    bool content_json;
+    uint64_t length;
+    char name[20];
+    char value[96];
+    char note[128];       /* Location of a 3xx answer, Content-Type of another; cut where it is longer */
+    char retry_after[32]; /* an HTTP-date at most */
+} htoki_http;
+
+static void htoki_http_begin(htoki_http *h, const htoki_http_limits *limits) {
+    memset(h, 0, sizeof *h);
+    h->limits = *limits;
+}
+
+/* The status at hand was read whole. */
+static bool htoki_http_has_status(const htoki_http *h) {
+    return h->state >= HTOKI_H_REASON;
+}
+
+/* Whether another request may follow on the connection, once the message is complete. */
+static bool htoki_http_keeps_connection(const htoki_http *h) {
+    return h->state == HTOKI_H_DONE && !h->connection_close && !h->version_1_0 &&
+           (h->chunked || h->has_length || h->status == 204 || h->status == 304);
+}
+
+static htoki_http_event htoki_http_fail(htoki_http *h, htok_reason reason) {
+    h->reason = reason;
+    return HTOKI_HTTP_ERROR;
+}
+
+static htok_view htoki_http_value(const htoki_http *h) {
+    size_t len = h->value_len;
+    while (len > 0 && (h->value[len - 1] == ' ' || h->value[len - 1] == '\t')) {
+        len--;
+    }
+    return htoki_view(h->value, len);
+}
+
+/* True when a comma-separated list (RFC 9110 section 5.6.1) holds the word. */
+static bool htoki_list_has(htok_view list, const char *word) {
+    size_t at = 0;
+    while (at < list.len) {
+        size_t begin, end;
+        while (at < list.len && (list.ptr[at] == ',' || list.ptr[at] == ' ' || list.ptr[at] == '\t')) {
+            at++;
+        }
+        begin = at;
+        while (at < list.len && list.ptr[at] != ',') {
+            at++;
+        }
+        for (end = at; end > begin && (list.ptr[end - 1] == ' ' || list.ptr[end - 1] == '\t'); end--) {}
+        if (htoki_equal_nocase(htoki_view(list.ptr + begin, end - begin), htoki_text(word))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The media type of a Content-Type value, parameters left out (RFC 9110 section 8.3.1), is application/json. */
+static bool htoki_is_json_type(htok_view value) {
+    size_t end = 0;
+    while (end < value.len && value.ptr[end] != ';' && value.ptr[end] != ' ' && value.ptr[end] != '\t') {
+        end++;
+    }
+    return htoki_equal_nocase(htoki_view(value.ptr, end), htoki_text("application/json"));
+}
+
+/* A field line of the final head or an interim one is complete. Only what frames or describes the answer counts. */
+static htok_reason htoki_http_field(htoki_http *h) {
+    htok_view name = htoki_view(h->name, h->name_len), value = htoki_http_value(h);
+    if (h->trailer || h->name_len > sizeof h->name) {
+        return HTOK_REASON_NONE;
+    }
+    if (htoki_equal(name, htoki_text("content-length"))) {
+        if (h->has_length) {
+            return HTOK_REASON_HTTP_LENGTH_REPEATED;
+        }
+        h->has_length = true;
+        if (h->value_cut || !htoki_parse_decimal(value, UINT64_MAX / 4, &h->length)) {
+            return htoki_list_has(value, "") || memchr(h->value, ',', h->value_len)
+                       ? HTOK_REASON_HTTP_LENGTH_REPEATED
+                       : HTOK_REASON_HTTP_LENGTH;
+        }
+    } else if (htoki_equal(name, htoki_text("transfer-encoding"))) {
+        if (h->has_coding || h->value_cut || !htoki_equal_nocase(value, htoki_text("chunked"))) {
+            return HTOK_REASON_HTTP_TRANSFER_CODING;
+        }
+        h->has_coding = h->chunked = true;
+    } else if (htoki_equal(name, htoki_text("content-encoding"))) {
+        h->content_coded =
+            h->content_coded || h->value_cut || !htoki_equal_nocase(value, htoki_text("identity"));
+    } else if (htoki_equal(name, htoki_text("connection"))) {
+        h->connection_close = h->connection_close || h->value_cut || htoki_list_has(value, "close");
+    } else if (htoki_equal(name, htoki_text("content-type"))) {
+        h->content_types = (unsigned char)(h->content_types < 2 ? h->content_types + 1 : 2);
+        h->content_json = h->content_types == 1 && htoki_is_json_type(value);
+        if (h->status / 100 != 3) {
+            htoki_error_text(h->note, sizeof h->note, value);
+        }
+    } else if (htoki_equal(name, htoki_text("location"))) {
+        if (h->status / 100 == 3) {
+            htoki_error_text(h->note, sizeof h->note, value);
+        }
+    } else if (htoki_equal(name, htoki_text("retry-after")) && value.len < sizeof h->retry_after) {
+        htoki_error_text(h->retry_after, sizeof h->retry_after, value);
+    }
+    return HTOK_REASON_NONE;
+}
+
+/* An interim answer's head is over: what its fields said does not count for the final one. */
+static void htoki_http_forget_fields(htoki_http *h) {
+    h->chunked = h->has_length = h->has_coding = h->connection_close = h->content_coded = false;
+    h->content_types = 0;
+    h->content_json = false;
+    h->length = 0;
+    h->note[0] = h->retry_after[0] = '\0';
+    h->state = HTOKI_H_VERSION;
+    h->index = 0;
+    h->status = 0;
+}
+
+/* A head is complete: how the body ends (RFC 9112 section 6.3). */
+static htoki_http_event htoki_http_head_done(htoki_http *h) {
+    if (h->status >= 100 && h->status < 200) {
+        if (h->status == 101) {
+            return htoki_http_fail(h, HTOK_REASON_HTTP_UPGRADE);
+        }
+        if (h->interim++ == h->limits.interim) {
+            return htoki_http_fail(h, HTOK_REASON_HTTP_INTERIM_LIMIT);
+        }
+        htoki_http_forget_fields(h);
+        return HTOKI_HTTP_MORE;
+    }
+    if (h->has_coding && (h->has_length || h->version_1_0)) {
+        return htoki_http_fail(h, h->has_length ? HTOK_REASON_HTTP_LENGTH_AND_CODING
+                                                : HTOK_REASON_HTTP_TRANSFER_CODING);
+    }
+    if (h->content_coded) {
+        return htoki_http_fail(h, HTOK_REASON_HTTP_CONTENT_CODING);
+    }
+    if (h->status == 204 || h->status == 304) {
+        h->state = HTOKI_H_DONE;
+    } else if (h->chunked) {
+        h->state = HTOKI_H_CHUNK_SIZE;
+        h->index = 0;
+    } else if (!h->has_length) {
+        h->state = HTOKI_H_BODY_CLOSE;
+    } else if (h->length > h->limits.body_bytes) {
+        return htoki_http_fail(h, HTOK_REASON_BODY_LIMIT);
+    } else {
+        h->remaining = h->length;
+        h->state = h->length ? HTOKI_H_BODY_LENGTH : HTOKI_H_DONE;
+    }
+    h->final = true;
+    return HTOKI_HTTP_HEAD;
+}
+
+/* The empty line after fields: the end of a head or of the trailers. */
+static htoki_http_event htoki_http_fields_done(htoki_http *h) {
+    if (h->trailer) {
+        h->state = HTOKI_H_DONE;
+        return HTOKI_HTTP_END;
+    }
+    h->state = HTOKI_H_HEAD_DONE;
+    return htoki_http_head_done(h);
+}
+
+/* "HTTP/1." and a minor version, a space, three digits, a space (RFC 9112 section 4). */
+static htoki_http_event htoki_http_status_byte(htoki_http *h, char c) {
+    static const char version[] = "HTTP/1.";
+    if (h->state == HTOKI_H_VERSION) {
+        if (h->index < 7 ? c != version[h->index] : !htoki_is_digit(c)) {
+            return htoki_http_fail(h, h->index >= 5 && htoki_is_digit(c) ? HTOK_REASON_HTTP_VERSION
+                                                                         : HTOK_REASON_HTTP_STATUS_LINE);
+        }
+        h->version_1_0 = h->index == 7 && c == '0';
+        if (h->index++ == 7) {
+            h->state = HTOKI_H_STATUS;
+            h->index = 0;
+        }
+        return HTOKI_HTTP_MORE;
+    }
+    if (h->index == 0 || h->index == 4 ? c != ' ' : !htoki_is_digit(c)) {
+        return htoki_http_fail(h, HTOK_REASON_HTTP_STATUS_LINE);
+    }
+    h->status = h->index == 0 || h->index == 4 ? h->status : h->status * 10 + (c - '0');
+    if (h->index++ == 4) {
+        h->state = HTOKI_H_REASON;
+    }
+    return HTOKI_HTTP_MORE;
+}
+
+/* The byte that follows the status line, a field line or the fields. */
+static htoki_http_event htoki_http_line_start(htoki_http *h, char c) {
+    if (c == '\r') {
+        h->state = HTOKI_H_HEAD_FEED;
+        return HTOKI_HTTP_MORE;
+    }
+    if (c == ' ' || c == '\t') {
+        return htoki_http_fail(h, HTOK_REASON_HTTP_FIELD_FOLDED);
+    }
+    if (h->fields++ == h->limits.fields) {
+        return htoki_http_fail(h, HTOK_REASON_HTTP_FIELD_LIMIT);
+    }
+    if (!htoki_is_token_char(c)) {
+        return htoki_http_fail(h, c == '\n' ? HTOK_REASON_HTTP_LINE_END : HTOK_REASON_HTTP_FIELD_NAME);
+    }
+    h->name[0] = htoki_lower(c);
+    h->name_len = 1;
+    h->state = HTOKI_H_NAME;
+    return HTOKI_HTTP_MORE;
+}
+
+static htoki_http_event htoki_http_name_byte(htoki_http *h, char c) {
+    if (c == ':') {
+        h->state = HTOKI_H_VALUE_START;
+        h->value_len = 0;
+        h->value_cut = false;
+        return HTOKI_HTTP_MORE;
+    }
+    if (!htoki_is_token_char(c)) {
+        return htoki_http_fail(h, HTOK_REASON_HTTP_FIELD_NAME);
+    }
+    if (h->name_len < sizeof h->name) {
+        h->name[h->name_len] = htoki_lower(c);
+    }
+    h->name_len = (unsigned char)(h->name_len <= sizeof h->name ? h->name_len + 1 : h->name_len);
+    return HTOKI_HTTP_MORE;
+}
+
+static htoki_http_event htoki_http_value_byte(htoki_http *h, char c) {
+    if (c == '\r') {
+        htok_reason reason = htoki_http_field(h);
+        h->state = HTOKI_H_LINE_FEED;
+        return reason == HTOK_REASON_NONE ? HTOKI_HTTP_MORE : htoki_http_fail(h, reason);
+    }
+    if (htoki_is_control(c) && c != '\t') {
+        return htoki_http_fail(h, c == '\n' ? HTOK_REASON_HTTP_LINE_END : HTOK_REASON_HTTP_FIELD_VALUE);
+    }
+    if (h->state == HTOKI_H_VALUE_START && (c == ' ' || c == '\t')) {
+        return HTOKI_HTTP_MORE;
+    }
+    h->state = HTOKI_H_VALUE;
+    if (h->value_len < sizeof h->value) {
+        h->value[h->value_len++] = c;
+    } else {
+        h->value_cut = h->value_cut || (c != ' ' && c != '\t');
+    }
+    return HTOKI_HTTP_MORE;
+}
+
+/* A byte of a chunk's size line (RFC 9112 section 7.1); extensions are checked for controls and ignored. */
+static htoki_http_event htoki_http_chunk_byte(htoki_http *h, char c) {
+    int digit = htoki_hex_value(c);
+    if (c == '\r' && (h->state == HTOKI_H_CHUNK_EXTENSION || h->index > 0)) {
+        h->state = HTOKI_H_CHUNK_SIZE_FEED;
+        return HTOKI_HTTP_MORE;
+    }
+    if (h->state == HTOKI_H_CHUNK_EXTENSION) {
+        return htoki_is_control(c) && c != '\t' ? htoki_http_fail(h, HTOK_REASON_HTTP_CHUNK_EXTENSION)
+                                                : HTOKI_HTTP_MORE;
+    }
+    if (h->index > 0 && (c == ';' || c == ' ' || c == '\t')) {
+        h->state = HTOKI_H_CHUNK_EXTENSION;
+        return HTOKI_HTTP_MORE;
+    }
+    if (digit < 0 || h->index == 16) {
+        return htoki_http_fail(h, HTOK_REASON_HTTP_CHUNK_SIZE);
+    }
+    h->remaining = (h->index == 0 ? 0 : h->remaining) << 4 | (unsigned)digit;
+    h->index++;
+    return HTOKI_HTTP_MORE;
+}
+
+/* A chunk's size line is complete. */
+static htoki_http_event htoki_http_chunk_begin(htoki_http *h) {
+    if (h->remaining == 0) {
+        h->trailer = true;
+        h->state = HTOKI_H_LINE_START;
+        return HTOKI_HTTP_MORE;
+    }
+    if (h->remaining > h->limits.body_bytes - h->body_received) {
+        return htoki_http_fail(h, HTOK_REASON_BODY_LIMIT);
+    }
+    h->state = HTOKI_H_CHUNK_DATA;
+    return HTOKI_HTTP_MORE;
+}
+
+/* A byte of framing. */
+static htoki_http_event htoki_http_byte(htoki_http *h, char c) {
+    switch (h->state) {
+    case HTOKI_H_VERSION:
+    case HTOKI_H_STATUS: return htoki_http_status_byte(h, c);
+    case HTOKI_H_REASON:
+        h->state = c == '\r' ? HTOKI_H_LINE_FEED : HTOKI_H_REASON;
+        return htoki_is_control(c) && c != '\t' && c != '\r'
+                   ? htoki_http_fail(h, c == '\n' ? HTOK_REASON_HTTP_LINE_END : HTOK_REASON_HTTP_STATUS_LINE)
+                   : HTOKI_HTTP_MORE;
+    case HTOKI_H_LINE_START: return htoki_http_line_start(h, c);
+    case HTOKI_H_NAME: return htoki_http_name_byte(h, c);
+    case HTOKI_H_VALUE_START:
+    case HTOKI_H_VALUE: return htoki_http_value_byte(h, c);
+    case HTOKI_H_LINE_FEED:
+        h->state = HTOKI_H_LINE_START;
+        return c == '\n' ? HTOKI_HTTP_MORE : htoki_http_fail(h, HTOK_REASON_HTTP_LINE_END);
+    case HTOKI_H_HEAD_FEED:
+        return c == '\n' ? htoki_http_fields_done(h) : htoki_http_fail(h, HTOK_REASON_HTTP_LINE_END);
+    case HTOKI_H_CHUNK_SIZE:
+    case HTOKI_H_CHUNK_EXTENSION: return htoki_http_chunk_byte(h, c);
+    case HTOKI_H_CHUNK_SIZE_FEED:
+        return c == '\n' ? htoki_http_chunk_begin(h) : htoki_http_fail(h, HTOK_REASON_HTTP_LINE_END);
+    case HTOKI_H_CHUNK_DATA_RETURN:
+        h->state = HTOKI_H_CHUNK_DATA_FEED;
+        return c == '\r' ? HTOKI_HTTP_MORE : htoki_http_fail(h, HTOK_REASON_HTTP_CHUNK_END);
+    default: /* HTOKI_H_CHUNK_DATA_FEED */
+        h->state = HTOKI_H_CHUNK_SIZE;
+        h->index = 0;
+        return c == '\n' ? HTOKI_HTTP_MORE : htoki_http_fail(h, HTOK_REASON_HTTP_CHUNK_END);
+    }
+}
+
+static bool htoki_http_in_body(const htoki_http *h) {
+    return h->state == HTOKI_H_BODY_LENGTH || h->state == HTOKI_H_BODY_CLOSE ||
+           h->state == HTOKI_H_CHUNK_DATA;
+}
+
+/* Consumes bytes up to the next event. The body's bytes are never consumed here, see htoki_http_take(). */
+static htoki_http_event htoki_http_feed(htoki_http *h, const char *bytes, size_t len, size_t *consumed) {
+    htoki_http_event event = h->reason == HTOK_REASON_NONE ? HTOKI_HTTP_MORE : HTOKI_HTTP_ERROR;
+    size_t at = 0;
+    while (at < len && event == HTOKI_HTTP_MORE && !htoki_http_in_body(h) && h->state != HTOKI_H_DONE) {
+        if (h->overhead == h->limits.head_bytes && h->state < HTOKI_H_HEAD_DONE) {
+            event = htoki_http_fail(h, HTOK_REASON_HTTP_HEAD_LIMIT);
+            break;
+        }
+        if (h->state < HTOKI_H_HEAD_DONE || h->state == HTOKI_H_CHUNK_EXTENSION) {
+            h->overhead++;
+        }
+        if (h->overhead > h->limits.head_bytes) {
+            event = htoki_http_fail(h, HTOK_REASON_HTTP_CHUNK_EXTENSION);
+            break;
+        }
+        event = htoki_http_byte(h, bytes[at]);
+        at += event == HTOKI_HTTP_ERROR ? 0 : 1;
+    }
+    h->offset += at;
+    *consumed = at;
+    if (event == HTOKI_HTTP_MORE && h->state == HTOKI_H_DONE) {
+        return HTOKI_HTTP_END;
+    }
+    if (event == HTOKI_HTTP_MORE && htoki_http_in_body(h) && at < len) {
+        h->body_len = len - at;
+        if (h->state != HTOKI_H_BODY_CLOSE && h->body_len > h->remaining) {
+            h->body_len = (size_t)h->remaining;
+        }
+        if (h->body_len > h->limits.body_bytes - h->body_received) {
+            return htoki_http_fail(h, HTOK_REASON_BODY_LIMIT);
+        }
+        return HTOKI_HTTP_BODY;
+    }
+    return event;
+}
+
+/* Lowers the body's limit once its head is known; false when the announced length is over it. */
+static bool htoki_http_limit_body(htoki_http *h, uint64_t body_bytes) {
+    h->limits.body_bytes = body_bytes < h->limits.body_bytes ? body_bytes : h->limits.body_bytes;
+    if (h->has_length && h->length > h->limits.body_bytes) {
+        htoki_http_fail(h, HTOK_REASON_BODY_LIMIT);
+    }
+    return h->reason == HTOK_REASON_NONE;
+}
+
+/* The body's next count bytes, at most body_len, have been used. */
+static void htoki_http_take(htoki_http *h, size_t count) {
+    h->offset += count;
+    h->body_received += count;
+    if (h->state == HTOKI_H_BODY_CLOSE) {
+        return;
+    }
+    h->remaining -= count;
+    if (h->remaining == 0) {
+        h->state = h->state == HTOKI_H_CHUNK_DATA ? HTOKI_H_CHUNK_DATA_RETURN : HTOKI_H_DONE;
+    }
+}
+
+/* The stream has ended; clean says that the peer said so (close_notify, or FIN where there is no TLS). */
+static htoki_http_event htoki_http_eof(htoki_http *h, bool clean) {
+    if (h->state == HTOKI_H_BODY_CLOSE && clean) {
+        h->state = HTOKI_H_DONE;
+    }
+    if (h->state == HTOKI_H_DONE) {
+        return HTOKI_HTTP_END;
+    }
+    return htoki_http_fail(h, h->final ? HTOK_REASON_BODY_TRUNCATED : HTOK_REASON_CLOSED_EARLY);
+}
+
+/* >>retry ------------------------------------------------------------------------------------------------ */
+/* Whether and when to try again. A pure function of policy, outcome, attempt, elapsed time and a random number. Must
+   not know: clocks, sockets. */
+
+/* Calls match for each entry of "429,5XX"; returns false when the text is malformed. With status 0 it only checks. */
+static bool htoki_codes_match(const char *codes, int status, bool *match) {
+    size_t at = 0;
+    *match = false;
+    for (;;) {
+        char a = codes[at], b = a ? codes[at + 1] : '\0', c = b ? codes[at + 2] : '\0';
+        bool family = htoki_lower(b) == 'x' && htoki_lower(c) == 'x';
+        if (a < '1' || a > '5' || (!family && (!htoki_is_digit(b) || !htoki_is_digit(c)))) {
+            return false;
+        }
+        if (status / 100 == a - '0' && (family || status % 100 == (b - '0') * 10 + (c - '0'))) {
+            *match = true;
+        }
+        at += 3;
+        if (codes[at] == '\0') {
+            return true;
+        }
+        if (codes[at++] != ',') {
+            return false;
+        }
+        while (codes[at] == ' ') {
+            at++;
+        }
+    }
+}
+
+/* floor(sqrt(v)), one bit a step. */
+static uint64_t htoki_square_root(uint64_t v) {
+    uint64_t root = 0, bit = (uint64_t)1 << 62;
+    while (bit > v) {
+        bit >>= 2;
+    }
+    while (bit != 0) {
+        if (v >= root + bit) {
+            v -= root + bit;
+            root = (root >> 1) + bit;
+        } else {
+            root >>= 1;
+        }
+        bit >>= 2;
+    }
+    return root;
+}
+
+/* base^(exponent_thousandths / 1000) in units of 1/65536, at most limit (itself at most 2^48). Whole powers by
+   multiplication; the fraction, bit by bit, by square roots: no floating point, so no library and no rounding that
+   differs between machines. */
+static uint64_t htoki_power(uint32_t base, uint32_t exponent_thousandths, uint64_t limit) {
+    uint64_t result = 65536, root = (uint64_t)(base < 65535 ? base : 65535) << 32;
+    uint32_t whole = exponent_thousandths / 1000, rest = exponent_thousandths % 1000;
+    int bit;
+    if (base == 0) {
+        return 0;
+    }
+    for (bit = 0; bit < 16; bit++) {
+        root = htoki_square_root(root << 14) << 9; /* 32 bits of fraction, of which 23 count */
+        rest *= 2;
+        if (rest >= 1000) {
+            rest -= 1000;
+            result = (result * (root >> 16)) >> 16;
+        }
+    }
+    for (; whole != 0 && result < limit; whole--) {
+        result = result > limit / base ? limit : result * base;
+    }
+    return result < limit ? result : limit;
+}
+
+typedef struct htoki_outcome {
+    htok_kind kind; /* of the attempt */
+    int status;
+    int64_t retry_after_ms; /* -1: none */
+    bool permanent;         /* trying again cannot help: a certificate was refused, an option is wrong */
+    bool may_repeat;        /* the request may be sent again without harm */
+} htoki_outcome;
+
+/* Milliseconds to wait before the next attempt, or -1 for none. attempt counts from 0; elapsed_ms is since the call's
+   start; random is uniform over its 32 bits. retry has its defaults filled in. */
+static int64_t htoki_retry_wait_ms(const htok_retry *retry, const htoki_outcome *outcome, uint32_t attempt,
+                                   uint64_t elapsed_ms, uint32_t random) {
+    bool match = false;
+    uint64_t wait;
+    if (retry->strategy != HTOK_RETRY_BACKOFF || outcome->permanent || !outcome->may_repeat) {
+        return -1;
+    }
+    if (outcome->kind == HTOK_CONNECTION_ERROR || outcome->kind == HTOK_REQUEST_TIMEOUT_ERROR) {
+        match = retry->retry_connection_errors;
+    } else if (outcome->status != 0) {
+        htoki_codes_match(retry->codes, outcome->status, &match);
+    }
+    if (!match) {
+        return -1;
+    }
+    if (outcome->retry_after_ms >= 0) {
+        wait = (uint64_t)outcome->retry_after_ms;
+        wait = wait < retry->initial_interval_ms ? retry->initial_interval_ms : wait;
+    } else {
+        uint64_t limit = ((uint64_t)retry->max_interval_ms << 16) / retry->initial_interval_ms + 65536;
+        wait = (htoki_power(attempt, retry->exponent_thousandths, limit) * retry->initial_interval_ms) >> 16;
+        wait += ((uint64_t)random * 1001) >> 32;
+    }
+    wait = wait > retry->max_interval_ms ? retry->max_interval_ms : wait;
+    return elapsed_ms > retry->max_elapsed_ms || wait > retry->max_elapsed_ms - elapsed_ms ? -1
+                                                                                           : (int64_t)wait;
+}
+
+/* >>models ----------------------------------------------------------------------------------------------- */
+/* OrgToken, CreatedOrgToken and ApiError from one parsed element. Takes tokens; gives the public structs, or a reason
+   and a member path. Unknown members are ignored; a known one that appears twice is refused, for two readers of it
+   could disagree. Must not know: HTTP. */
+
+static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view base, const char *member) {
+    if (e->kind == HTOK_OK) {
+        htoki_writer w = htoki_writer_make(e->path, sizeof e->path, 0);
+        htoki_put_view(&w, base);
+        htoki_put_text(&w, base.len != 0 && *member != '\0' ? "." : "");
+        htoki_put_text(&w, member);
+        htoki_writer_end(&w);
+    }
+    return htoki_fail(e, reason, HTOK_PHASE_MODEL);
+}
+
+/* Finds an object's members by name: found[i] is the token of names[i]'s value, or -1. */
+static htok_kind htoki_find_members(const htoki_json *j, int object, const char *const *names, int count,
+                                    int *found, htok_view base, htok_error *e) {
+    int token = object + 1, left = j->tokens[object].size, i;
+    for (i = 0; i < count; i++) {
+        found[i] = -1;
+    }
+    for (; left > 0; left--) {
+        htok_view key = htoki_json_raw(j, token);
+        for (i = 0; i < count && !htoki_json_spells(key, names[i]); i++) {}
+        if (i < count && found[i] >= 0) {
+            return htoki_fail_member(e, HTOK_REASON_MEMBER_DUPLICATE, base, names[i]);
+        }
+        if (i < count) {
+            found[i] = token + 1;
+        }
+        token = htoki_json_next(j, token + 1);
+    }
+    return HTOK_OK;
+}
+
+static htok_kind htoki_read_string(htoki_json *j, int token, htok_view *out, htok_view base, const char *name,
+                                   htok_error *e) {
+    if (token < 0) {
+        return htoki_fail_member(e, HTOK_REASON_MEMBER_MISSING, base, name);
+    }
+    if (htoki_json_token_type(j, token) != '"') {
+        return htoki_fail_member(e, HTOK_REASON_MEMBER_TYPE, base, name);
+    }
+    *out = htoki_json_string(j, token);
+    return HTOK_OK;
+}
+
+/* Absent, "admin", or an array of strings. */
+static htok_kind htoki_read_scopes(htoki_json *j, int token, htok_org_token *out, htok_view base,
+                                   htok_error *e) {
+    htok_view *views;
+    size_t i;
+    int at;
+    if (token < 0) {
+        out->scopes_form = HTOK_SCOPES_ABSENT;
+        return HTOK_OK;
+    }
+    if (htoki_json_token_type(j, token) == '"') {
+        if (!htoki_json_spells(htoki_json_raw(j, token), "admin")) {
+            return htoki_fail_member(e, HTOK_REASON_MEMBER_TYPE, base, "scopes");
+        }
+        out->scopes_form = HTOK_SCOPES_ADMIN;
+        return HTOK_OK;
+    }
+    if (htoki_json_token_type(j, token) != '[') {
+        return htoki_fail_member(e, HTOK_REASON_MEMBER_TYPE, base, "scopes");
+    }
+    out->scopes_form = HTOK_SCOPES_LIST;
+    out->scope_count = (size_t)j->tokens[token].size;
+    views = htoki_json_views(j, out->scope_count);
+    if (!views) {
+        return htoki_fail_member(e, HTOK_REASON_ELEMENT_LIMIT, base, "scopes");
+    }
+    at = token + 1;
+    for (i = 0; i < out->scope_count; i++) {
+        char member[32];
+        htoki_writer w = htoki_writer_make(member, sizeof member, 0);
+        htoki_put_text(&w, "scopes[");
+        htoki_put_decimal(&w, i);
+        htoki_put_char(&w, ']');
+        htoki_writer_end(&w);
+        if (htoki_read_string(j, at, &views[i], base, member, e) != HTOK_OK) {
+            return e->kind;
+        }
+        at = htoki_json_next(j, at);
+    }
+    out->scopes = views;
+    return HTOK_OK;
+}
+
+static htok_kind htoki_read_org_token(htoki_json *j, int object, htok_org_token *out, htok_view base,
+                                      htok_error *e) {
+    static const char *const names[] = {"orgTokenId",         "orgId",     "name",      "status",
+                                        "lastFourCharsOfKey", "createdBy", "createdAt", "scopes"};
+    htok_view *texts[7];
+    int found[HTOKI_COUNT(names)], i;
+    memset(out, 0, sizeof *out);
+    texts[0] = &out->org_token_id;
+    texts[1] = &out->org_id;
+    texts[2] = &out->name;
+    texts[3] = &out->status_text;
+    texts[4] = &out->last_four_chars_of_key;
+    texts[5] = &out->created_by;
+    texts[6] = &out->created_at;
+    if (htoki_find_members(j, object, names, (int)HTOKI_COUNT(names), found, base, e) != HTOK_OK) {
+        return e->kind;
+    }
+    for (i = 0; i < 7; i++) {
+        if (htoki_read_string(j, found[i], texts[i], base, names[i], e) != HTOK_OK) {
+            return e->kind;
+        }
+    }
+    out->status = htoki_equal(out->status_text, htoki_text("active"))    ? HTOK_TOKEN_STATUS_ACTIVE
+                  : htoki_equal(out->status_text, htoki_text("revoked")) ? HTOK_TOKEN_STATUS_REVOKED
+                                                                         : HTOK_TOKEN_STATUS_OTHER;
+    if (!htoki_rfc3339_parse(out->created_at, &out->created_at_ms)) {
+        return htoki_fail_member(e, HTOK_REASON_MEMBER_DATE, base, "createdAt");
+    }
+    return htoki_read_scopes(j, found[7], out, base, e);
+}
+
+static htok_kind htoki_read_created(htoki_json *j, htok_created_org_token *out, htok_error *e) {
+    static const char *const names[] = {"plainTextToken", "orgToken"};
+    const htok_view root = htoki_view("", 0);
+    int found[2];
+    if (htoki_find_members(j, 0, names, 2, found, root, e) != HTOK_OK ||
+        htoki_read_string(j, found[0], &out->plain_text_token, root, names[0], e) != HTOK_OK) {
+        return e->kind;
+    }
+    if (found[1] < 0 || htoki_json_token_type(j, found[1]) != '{') {
+        return htoki_fail_member(e, found[1] < 0 ? HTOK_REASON_MEMBER_MISSING : HTOK_REASON_MEMBER_TYPE, root,
+                                 names[1]);
+    }
+    return htoki_read_org_token(j, found[1], &out->org_token, htoki_text(names[1]), e);
+}
+
+/* ApiError's message, decoded into the free space behind the tokens so that the body stays as it was received; where
+   that is too small, decoded in place with *in_place set. */
+static htok_kind htoki_read_api_error(htoki_json *j, htok_view *message, bool *in_place, htok_error *e) {
+    static const char *const names[] = {"message"};
+    const htok_view root = htoki_view("", 0);
+    htok_view raw;
+    char *room;
+    int found[1];
+    if (htoki_find_members(j, 0, names, 1, found, root, e) != HTOK_OK) {
+        return e->kind;
+    }
+    if (found[0] < 0 || htoki_json_token_type(j, found[0]) != '"') {
+        return htoki_fail_member(e, found[0] < 0 ? HTOK_REASON_MEMBER_MISSING : HTOK_REASON_MEMBER_TYPE, root,
+                                 names[0]);
+    }
+    raw = htoki_json_raw(j, found[0]);
+    room = (char *)(void *)htoki_json_views(j, raw.len / sizeof(htok_view) + 1);
+    *in_place = room == NULL;
+    if (!room) {
+        *message = htoki_json_string(j, found[0]);
+        return HTOK_OK;
+    }
+    *message = htoki_view(room, htoki_json_decode(raw.ptr, raw.len, room));
+    room[message->len] = '\0';
+    return HTOK_OK;
+}
+
+/* >>operation -------------------------------------------------------------------------------------------- */
+/* One request and its answer: bytes out, bytes in, end of stream in, verdict out. Takes a request, limits and a work
+   buffer; gives OrgTokens one at a time, a result, or a filled error record. Must not know: how bytes travel, when. */
+
+typedef enum htoki_op_event {
+    HTOKI_OP_MORE,  /* all bytes are consumed */
+    HTOKI_OP_ITEM,  /* op->created.org_token holds one more OrgToken */
+    HTOKI_OP_DONE,  /* success */
+    HTOKI_OP_FAILED /* the error record is filled */
+} htoki_op_event;
+
+/* How the body is read. */
+typedef enum htoki_body_form {
+    HTOKI_BODY_LIST,   /* elements of "tokens", one at a time */
+    HTOKI_BODY_OBJECT, /* one object, kept whole: CreatedOrgToken or ApiError */
+    HTOKI_BODY_BOOLEAN,
+    HTOKI_BODY_RAW /* of an SDKError: its beginning is kept as it is */
+} htoki_body_form;
+
+typedef struct htoki_op {
+    htoki_request request;
+    size_t request_bytes, sent_bytes; /* of the whole request; handed out and acknowledged so far */
+    uint32_t error_body_bytes;        /* limit */
+    char *work;
+    size_t work_bytes, filled; /* bytes of the work buffer in use */
+    htoki_http http;
+    htoki_scan scan;
+    htoki_body_form form;
+    bool wanted;        /* the answer is the documented success, so far */
+    bool finished, cut; /* the verdict is given; the raw body goes on past the work buffer */
+    bool capture;       /* the value at hand goes to the work buffer */
+    bool key_is_tokens, in_tokens, seen_tokens;
+    char boolean;                   /* 't', 'f' or NUL */
+    uint64_t item_count;            /* OrgTokens found so far */
+    htok_created_org_token created; /* of a create; its org_token is also a list's item */
+    htok_error *error;
+} htoki_op;
+
+static void htoki_op_begin(htoki_op *op, const htoki_request *request, const htoki_http_limits *limits,
+                           uint32_t error_body_bytes, void *work, size_t work_bytes, htok_error *e) {
+    htoki_writer counter = htoki_writer_make(NULL, 0, 0);
+    memset(op, 0, sizeof *op);
+    op->request = *request;
+    op->error_body_bytes = error_body_bytes;
+    op->work = (char *)work;
+    op->work_bytes = work_bytes;
+    op->error = e;
+    htoki_put_request(&counter, request);
+    op->request_bytes = counter.total;
+    htoki_http_begin(&op->http, limits);
+}
+
+/* Writes the request's next bytes; htoki_op_sent() says how many of them are on their way. */
+static size_t htoki_op_output(const htoki_op *op, void *out, size_t size) {
+    htoki_writer w = htoki_writer_make((char *)out, size, op->sent_bytes);
+    if (op->sent_bytes == op->request_bytes) {
+        return 0;
+    }
+    htoki_put_request(&w, &op->request);
+    return htoki_writer_filled(&w);
+}
+
+static void htoki_op_sent(htoki_op *op, size_t count) {
+    op->sent_bytes += count;
+}
+
+static bool htoki_op_sent_all(const htoki_op *op) {
+    return op->sent_bytes == op->request_bytes;
+}
+
+/* Overwrites each occurrence of a secret. Where the text was cut off, also a beginning of it at the text's end. */
+static void htoki_blot(char *text, size_t len, htok_view secret, bool cut) {
+    size_t at, n;
+    if (secret.len == 0) {
+        return;
+    }
+    for (at = 0; at + secret.len <= len; at++) {
+        if (memcmp(text + at, secret.ptr, secret.len) == 0) {
+            memset(text + at, '*', secret.len);
+            at += secret.len - 1;
+        }
+    }
+    for (n = secret.len - 1 < len ? secret.len - 1 : len; cut && n > 0; n--) {
+        if (memcmp(text + len - n, secret.ptr, n) == 0) {
+            memset(text + len - n, '*', n);
+        }
+    }
+}
+
+/* Values shorter than this are too common in any text to be told apart from it. */
+enum { HTOKI_SECRET_HEADER_MIN = 4 };
+
+static void htoki_op_blot_text(const htoki_op *op, char *text, size_t len, bool cut) {
+    const htoki_headers *lists[2];
+    size_t i, n;
+    lists[0] = &op->request.own;
+    lists[1] = &op->request.client;
+    if (op->request.token.ptr) {
+        htoki_blot(text, len, htoki_token_secret(op->request.token), cut);
+    }
+    for (i = 0; i < 2; i++) {
+        for (n = 0; n < lists[i]->count; n++) {
+            htok_view value = htoki_text(lists[i]->list[n].value);
+            if (value.len >= HTOKI_SECRET_HEADER_MIN) {
+                htoki_blot(text, len, value, cut);
+            }
+        }
+    }
+}
+
+/* The head's note into the record's detail, secrets overwritten. */
+static void htoki_op_note(htoki_op *op) {
+    char *note = op->http.note;
+    size_t len = htoki_text(note).len;
+    htoki_op_blot_text(op, note, len, len + 4 >= sizeof op->http.note);
+    htoki_error_text(op->error->detail, sizeof op->error->detail, htoki_view(note, len));
+}
+
+static htoki_op_event htoki_op_fail(htoki_op *op, htok_reason reason, htok_phase phase, uint64_t offset) {
+    htoki_fail_at(op->error, reason, phase, (int64_t)offset);
+    op->finished = true;
+    return HTOKI_OP_FAILED;
+}
+
+/* The answer broke HTTP's grammar or a limit. A body over the limit of a wanted answer and one over that of an
+   unwanted answer are told apart. */
+static htoki_op_event htoki_op_http_failed(htoki_op *op) {
+    const htoki_http *h = &op->http;
+    htok_reason reason = h->reason;
+    if (htoki_http_has_status(h)) {
+        op->error->status = h->status;
+    }
+    if (reason == HTOK_REASON_BODY_LIMIT && h->final && !op->wanted) {
+        reason = HTOK_REASON_ERROR_BODY_LIMIT;
+    }
+    return htoki_op_fail(op, reason, h->final ? HTOK_PHASE_BODY : HTOK_PHASE_HEAD, h->offset);
+}
+
+/* The one status that is a success. */
+static int htoki_success_status(htoki_operation operation) {
+    return operation == HTOKI_CREATE_ORG_TOKEN ? 201 : 200;
+}
+
+static bool htoki_is_documented_error(htoki_operation operation, int status) {
+    return status == 401 || status == 404 || status == 408 || status == 429 ||
+           (status == 422 && operation == HTOKI_CREATE_ORG_TOKEN);
+}
+
+/* The head is complete: what the body must be. */
+static htoki_op_event htoki_op_head(htoki_op *op) {
+    htoki_http *h = &op->http;
+    htoki_operation operation = op->request.operation;
+    op->error->status = h->status;
+    op->form = HTOKI_BODY_RAW;
+    if (h->status == htoki_success_status(operation) && h->content_json) {
+        op->form = operation == HTOKI_GET_ORG_TOKENS     ? HTOKI_BODY_LIST
+                   : operation == HTOKI_CREATE_ORG_TOKEN ? HTOKI_BODY_OBJECT
+                                                         : HTOKI_BODY_BOOLEAN;
+    } else if (htoki_is_documented_error(operation, h->status) && h->content_json) {
+        op->form = HTOKI_BODY_OBJECT;
+    }
+    op->wanted = h->status == htoki_success_status(operation) && h->content_json;
+    htoki_scan_begin(&op->scan, op->form == HTOKI_BODY_LIST ? 2 : 0);
+    if (!op->wanted && !htoki_http_limit_body(h, op->error_body_bytes)) {
+        return htoki_op_http_failed(op);
+    }
+    return HTOKI_OP_MORE;
+}
+
+static htok_view htoki_op_item_path(const htoki_op *op, char *path, size_t size) {
+    htoki_writer w = htoki_writer_make(path, size, 0);
+    htoki_put_text(&w, "tokens[");
+    htoki_put_decimal(&w, op->item_count);
+    htoki_put_char(&w, ']');
+    return htoki_view(path, htoki_writer_end(&w));
+}
+
+/* The member path at which the body is being read. */
+static htok_view htoki_op_path(const htoki_op *op, char *path, size_t size) {
+    if (op->in_tokens) {
+        return op->scan.depth > 1 ? htoki_op_item_path(op, path, size) : htoki_text("tokens");
+    }
+    return htoki_view("", 0);
+}
+
+static htoki_op_event htoki_op_fail_model(htoki_op *op, htok_reason reason) {
+    char path[40];
+    if (op->error->kind == HTOK_OK) {
+        op->error->offset = (int64_t)op->scan.offset;
+    }
+    htoki_fail_member(op->error, reason, htoki_op_path(op, path, sizeof path), "");
+    op->finished = true;
+    return HTOKI_OP_FAILED;
+}
+
+static htoki_op_event htoki_op_fail_json(htoki_op *op) {
+    char path[40];
+    htok_view base = htoki_op_path(op, path, sizeof path);
+    htoki_error_text(op->error->path, sizeof op->error->path, base);
+    return htoki_op_fail(op, op->scan.reason, HTOK_PHASE_JSON, op->scan.offset);
+}
+
+/* Appends bytes of the value being captured. */
+static bool htoki_op_keep(htoki_op *op, const char *bytes, size_t len) {
+    if (len > op->work_bytes - op->filled) {
+        return false;
+    }
+    memcpy(op->work + op->filled, bytes, len);
+    op->filled += len;
+    return true;
+}
+
+/* An element of "tokens" is complete. */
+static htoki_op_event htoki_op_item(htoki_op *op) {
+    htoki_json json;
+    char path[40];
+    htok_view base = htoki_op_item_path(op, path, sizeof path);
+    op->capture = false;
+    if (!htoki_json_parse(&json, op->work, op->work_bytes, op->filled)) {
+        return htoki_op_fail_model(op, HTOK_REASON_ELEMENT_LIMIT);
+    }
+    if (htoki_read_org_token(&json, 0, &op->created.org_token, base, op->error) != HTOK_OK) {
+        op->finished = true;
+        return HTOKI_OP_FAILED;
+    }
+    op->item_count++;
+    return HTOKI_OP_ITEM;
+}
+
+/* A value of a list's answer begins with c. */
+static htoki_op_event htoki_op_list_begin(htoki_op *op, char c) {
+    const htoki_scan *s = &op->scan;
+    char type = htoki_json_type(c);
+    if (s->is_key) {
+        op->capture = s->depth == 1;
+        op->filled = 0;
+        op->key_is_tokens = op->key_is_tokens && s->depth != 1;
+        return HTOKI_OP_MORE;
+    }
+    if (type == '\0') {
+        return HTOKI_OP_MORE; /* the scanner refuses it */
+    }
+    if (s->depth == 0 && type != '{') {
+        return htoki_op_fail_model(op, HTOK_REASON_MEMBER_TYPE);
+    }
+    if (s->depth == 1 && op->key_is_tokens) {
+        op->in_tokens = true;
+        if (op->seen_tokens || type != '[') {
+            return htoki_op_fail_model(op, op->seen_tokens ? HTOK_REASON_MEMBER_DUPLICATE
+                                                           : HTOK_REASON_MEMBER_TYPE);
+        }
+        op->seen_tokens = true;
+    }
+    if (s->depth == 2 && op->in_tokens) {
+        if (type != '{') {
+            return htoki_op_fail_model(op, HTOK_REASON_MEMBER_TYPE);
+        }
+        op->capture = true;
+        op->filled = 0;
+    }
+    return HTOKI_OP_MORE;
+}
+
+/* A value of a list's answer, or a key, has ended. */
+static htoki_op_event htoki_op_list_end(htoki_op *op) {
+    const htoki_scan *s = &op->scan;
+    if (s->state == HTOKI_S_COLON) {
+        if (s->depth == 1) {
+            op->key_is_tokens =
+                op->capture && htoki_json_spells(htoki_view(op->work + 1, op->filled - 2), "tokens");
+            op->capture = false;
+        }
+        return HTOKI_OP_MORE;
+    }
+    if (s->depth == 2 && op->in_tokens) {
+        return htoki_op_item(op);
+    }
+    if (s->depth == 1) {
+        op->in_tokens = false;
+    }
+    return HTOKI_OP_MORE;
+}
+
+static htoki_op_event htoki_op_begin_value(htoki_op *op, char c) {
+    char type = htoki_json_type(c);
+    if (op->form == HTOKI_BODY_LIST) {
+        return htoki_op_list_begin(op, c);
+    }
+    if (type != '\0' && type != (op->form == HTOKI_BODY_OBJECT ? '{' : 'b')) {
+        return htoki_op_fail_model(op, HTOK_REASON_MEMBER_TYPE);
+    }
+    op->boolean = type == 'b' ? c : '\0';
+    op->capture = op->form == HTOKI_BODY_OBJECT;
+    return HTOKI_OP_MORE;
+}
+
+/* Reads body bytes as JSON up to the next item. */
+static htoki_op_event htoki_op_json(htoki_op *op, const char *bytes, size_t len, size_t *consumed) {
+    htoki_op_event event = HTOKI_OP_MORE;
+    size_t at = 0;
+    while (at < len && event == HTOKI_OP_MORE) {
+        size_t n;
+        bool capture = op->capture;
+        htoki_scan_event found = htoki_scan_feed(&op->scan, bytes + at, len - at, &n);
+        if (found == HTOKI_SCAN_ERROR) {
+            return htoki_op_fail_json(op);
+        }
+        if (capture && !htoki_op_keep(op, bytes + at, n)) {
+            if (op->form == HTOKI_BODY_LIST && op->scan.depth == 1) {
+                op->capture = false; /* a key too long to be one of ours */
+            } else {
+                return htoki_op_fail_model(op, op->wanted ? HTOK_REASON_ELEMENT_LIMIT
+                                                          : HTOK_REASON_ERROR_BODY_LIMIT);
+            }
+        }
+        at += n;
+        if (found == HTOKI_SCAN_BEGIN) {
+            event = htoki_op_begin_value(op, bytes[at]);
+        } else if (found == HTOKI_SCAN_END) {
+            if (op->form == HTOKI_BODY_LIST) {
+                event = htoki_op_list_end(op);
+            }
+            op->capture = op->capture && op->form == HTOKI_BODY_LIST;
+        }
+    }
+    *consumed = at;
+    return event;
+}
+
+static htoki_op_event htoki_op_body(htoki_op *op, const char *bytes, size_t len, size_t *consumed) {
+    size_t room = op->work_bytes - op->filled;
+    if (op->form != HTOKI_BODY_RAW) {
+        return htoki_op_json(op, bytes, len, consumed);
+    }
+    if (len > room) {
+        op->cut = true;
+    }
+    htoki_op_keep(op, bytes, len < room ? len : room);
+    *consumed = len;
+    return HTOKI_OP_MORE;
+}
+
+/* The answer is a documented error with a JSON object, or a created token: both are whole in the work buffer. */
+static void htoki_op_object(htoki_op *op) {
+    htoki_json json;
+    htok_error *e = op->error;
+    bool in_place = false;
+    if (!htoki_json_parse(&json, op->work, op->work_bytes, op->filled)) {
+        htoki_op_fail_model(op, op->wanted ? HTOK_REASON_ELEMENT_LIMIT : HTOK_REASON_ERROR_BODY_LIMIT);
+    } else if (op->wanted) {
+        htoki_read_created(&json, &op->created, e);
+    } else if (htoki_read_api_error(&json, &e->message, &in_place, e) == HTOK_OK) {
+        char *message = op->work + (e->message.ptr - op->work);
+        htoki_op_blot_text(op, message, e->message.len, false);
+        htoki_op_blot_text(op, op->work, op->filled, false);
+        if (op->request.operation != HTOKI_CREATE_ORG_TOKEN && !in_place) {
+            e->body = htoki_view(op->work, op->filled);
+        }
+        htoki_fail(e, HTOK_REASON_API_ERROR, HTOK_PHASE_NONE);
+    }
+}
+
+/* An answer that the API does not document for the operation. */
+static void htoki_op_sdk_error(htoki_op *op) {
+    htok_error *e = op->error;
+    htoki_http *h = &op->http;
+    htok_reason reason = HTOK_REASON_STATUS_UNEXPECTED;
+    if (op->request.operation != HTOKI_CREATE_ORG_TOKEN) {
+        htoki_op_blot_text(op, op->work, op->filled, op->cut);
+        e->body = htoki_view(op->work, op->filled);
+        e->body_truncated = op->cut;
+    }
+    if (h->status >= 300 && h->status < 400) {
+        reason = HTOK_REASON_STATUS_REDIRECT;
+        htoki_op_note(op);
+    } else if (h->status >= 400 || h->status < 200) {
+        reason = HTOK_REASON_STATUS_ERROR;
+    } else if (h->status == htoki_success_status(op->request.operation)) {
+        reason = HTOK_REASON_CONTENT_TYPE;
+        htoki_op_note(op);
+    }
+    htoki_fail(e, reason, HTOK_PHASE_NONE);
+}
+
+/* The message is complete: the verdict. */
+static htoki_op_event htoki_op_end(htoki_op *op) {
+    op->finished = true;
+    if (op->form == HTOKI_BODY_RAW) {
+        htoki_op_sdk_error(op);
+    } else if (!htoki_scan_finish(&op->scan)) {
+        return htoki_op_fail_json(op);
+    } else if (op->form == HTOKI_BODY_OBJECT) {
+        htoki_op_object(op);
+    } else if (op->form == HTOKI_BODY_LIST && !op->seen_tokens) {
+        htoki_fail_member(op->error, HTOK_REASON_MEMBER_MISSING, htoki_view("", 0), "tokens");
+    }
+    return op->error->kind == HTOK_OK ? HTOKI_OP_DONE : HTOKI_OP_FAILED;
+}
+
+/* Consumes received bytes up to the next event. After HTOKI_OP_ITEM call again with what is left. */
+static htoki_op_event htoki_op_input(htoki_op *op, const char *bytes, size_t len, size_t *consumed) {
+    htoki_op_event event = HTOKI_OP_MORE;
+    size_t at = 0, n;
+    while (at < len && event == HTOKI_OP_MORE) {
+        htoki_http_event found = htoki_http_feed(&op->http, bytes + at, len - at, &n);
+        at += n;
+        if (found == HTOKI_HTTP_ERROR) {
+            event = htoki_op_http_failed(op);
+        } else if (found == HTOKI_HTTP_HEAD) {
+            event = htoki_op_head(op);
+        } else if (found == HTOKI_HTTP_BODY) {
+            event = htoki_op_body(op, bytes + at, op->http.body_len, &n);
+            if (event != HTOKI_OP_FAILED) {
+                htoki_http_take(&op->http, n);
+                at += n;
+            }
+        } else if (found == HTOKI_HTTP_END) {
+            break;
+        }
+    }
+    if (event == HTOKI_OP_MORE && op->http.state == HTOKI_H_DONE) {
+        event = htoki_op_end(op);
+    }
+    *consumed = at;
+    return event;
+}
+
+/* The stream has ended, cleanly or not; see htoki_http_eof(). */
+static htoki_op_event htoki_op_eof(htoki_op *op, bool clean) {
+    if (htoki_http_eof(&op->http, clean) == HTOKI_HTTP_ERROR) {
+        return htoki_op_http_failed(op);
+    }
+    return htoki_op_end(op);
+}
+
+/* Milliseconds that the answer's Retry-After asks for, or -1. */
+static int64_t htoki_op_retry_after_ms(const htoki_op *op, bool time_known, int64_t unix_seconds) {
+    return op->http.retry_after[0]
+               ? htoki_retry_after_ms(htoki_text(op->http.retry_after), time_known, unix_seconds)
+               : -1;
+}
+
+/* Whether the request may have changed something on the server without the answer saying so: part of it was sent, and
+   no status tells that the server refused it. A list changes nothing. */
+static bool htoki_op_may_have_taken_effect(const htoki_op *op) {
+    int status = op->error->status;
+    return op->request.operation != HTOKI_GET_ORG_TOKENS && op->sent_bytes != 0 &&
+           (status < 300 || status >= 500);
+}
+#if HTOKI_TLS
+/* >>x509 ------------------------------------------------------------------------------------------------- */
+/* What BearSSL's certificate validation leaves open: addresses, usages, name constraints, pins, the dates of trusted
+   certificates, and finding one of those without decoding all. Takes certificates in pieces of any size; gives a
+   verdict. Must not know: the engine, sockets. Nothing here checks revocation. */
+
+/* The name to find in the server's certificate. */
+typedef struct htoki_reference {
+    const char *host;         /* without a last dot; empty for an address */
+    size_t host_len, rest_at; /* rest_at: where a wildcard's labels begin in host; 0: no wildcard may match */
+    unsigned char address[16];
+    unsigned char address_len;
+    char *names; /* collects the names that the certificate holds instead */
+    size_t names_len;
+} htoki_reference;
+
+#define HTOKI_NAMES_BYTES    120
+#define HTOKI_ROOT_KEY_BYTES 520 /* RSA of 4096 bits with a 64-bit exponent */
+
+/* The public key of a trusted certificate: modulus and exponent, or a point. */
+typedef struct htoki_root_key {
+    unsigned char bytes[HTOKI_ROOT_KEY_BYTES];
+    size_t len, modulus_len;
+    bool overflow;
+} htoki_root_key;
+
+/* Elements of a certificate (RFC 5280 section 4.1), those from SKIP on hold no others. */
+/* clang-format off */
+typedef enum htoki_node {
+    HTOKI_NODE_FILE, HTOKI_NODE_CERTIFICATE, HTOKI_NODE_TBS, HTOKI_NODE_VALIDITY, HTOKI_NODE_KEY,
+    HTOKI_NODE_KEY_ALGORITHM, HTOKI_NODE_KEY_BITS, HTOKI_NODE_RSA, HTOKI_NODE_EXTENSIONS_TAG, HTOKI_NODE_EXTENSIONS,
+    HTOKI_NODE_EXTENSION, HTOKI_NODE_EXTENSION_VALUE, HTOKI_NODE_BASIC, HTOKI_NODE_USAGES, HTOKI_NODE_NAMES,
+    HTOKI_NODE_AUTHORITY, HTOKI_NODE_TREES, HTOKI_NODE_PERMITTED, HTOKI_NODE_EXCLUDED, HTOKI_NODE_TREE,
+    HTOKI_NODE_SKIP, HTOKI_NODE_ISSUER, HTOKI_NODE_SUBJECT, HTOKI_NODE_NOT_BEFORE, HTOKI_NODE_NOT_AFTER,
+    HTOKI_NODE_KEY_OID, HTOKI_NODE_CURVE_OID, HTOKI_NODE_MODULUS, HTOKI_NODE_EXPONENT, HTOKI_NODE_POINT,
+    HTOKI_NODE_EXTENSION_OID, HTOKI_NODE_CRITICAL, HTOKI_NODE_CA, HTOKI_NODE_USAGE, HTOKI_NODE_KEY_ID,
+    HTOKI_NODE_DNS_NAME, HTOKI_NODE_IP_NAME, HTOKI_NODE_DNS_TREE, HTOKI_NODE_IP_TREE, HTOKI_NODE_OTHER_TREE,
+    HTOKI_NODE_BAD
+} htoki_node;
+/* clang-format on */
+
+enum { HTOKI_ROLE_SERVER, HTOKI_ROLE_ISSUER, HTOKI_ROLE_ROOT };
+enum { HTOKI_EVENT_NONE, HTOKI_EVENT_CRITICAL, HTOKI_EVENT_SUBJECT, HTOKI_EVENT_TBS };
+enum { HTOKI_KEY_UNKNOWN = 0, HTOKI_KEY_RSA = 1, HTOKI_KEY_EC = 2 }; /* or a BR_EC_ number */
+enum {
+    HTOKI_EXTENSION_OTHER = 0,
+    HTOKI_EXTENSION_SUBJECT_KEY_ID = 14,
+    HTOKI_EXTENSION_NAMES = 17,
+    HTOKI_EXTENSION_BASIC = 19,
+    HTOKI_EXTENSION_TREES = 30,
+    HTOKI_EXTENSION_AUTHORITY_KEY_ID = 35,
+    HTOKI_EXTENSION_USAGES = 37
+};
+#define HTOKI_EXTENSION_BIT(number) ((uint32_t)1 << ((number)-HTOKI_EXTENSION_SUBJECT_KEY_ID))
+
+#define HTOKI_DER_DEPTH 11 /* from the file to a constrained name */
+
+/* A walk over one DER certificate. Each byte is seen once and none is kept but what is asked for here. */
+typedef struct htoki_der {
+    br_sha256_context sha;
+    htoki_reference *reference; /* NULL: names do not matter */
+    htoki_root_key *key;        /* NULL: only the key's hash is wanted */
+    uint32_t left[HTOKI_DER_DEPTH];
+    uint32_t seen; /* extensions met, one bit for each known one */
+    uint32_t got;  /* content bytes seen of the leaf */
+    unsigned char node[HTOKI_DER_DEPTH], index[HTOKI_DER_DEPTH];
+    unsigned char depth, role, event, head[5], head_len;
+    unsigned char key_kind, extension;
+    unsigned char value[32]; /* content of a short leaf */
+    unsigned char issuer[32], subject[32], key_hash[32];
+    char not_before[14], not_after[14];
+    unsigned char key_id[20], key_id_len; /* the issuer's (of a root: its own), RFC 5280 section 4.2.1.1 */
+    bool hashing, done, trailing, failed;
+    bool exact, wild; /* the name so far equals the reference */
+    bool critical, extended, ca, server_usage, name_found, names_seen;
+    bool permitted_seen, permitted, excluded, tree_unknown;
+} htoki_der;
+
+static void htoki_der_start(htoki_der *d, unsigned role, htoki_reference *reference, htoki_root_key *key) {
+    memset(d, 0, sizeof *d);
+    d->role = (unsigned char)role;
+    d->reference = reference;
+    d->key = key;
+    d->left[0] = UINT32_MAX;
+    if (key != NULL) {
+        key->len = key->modulus_len = 0;
+        key->overflow = false;
+    }
+}
+
+static bool htoki_der_value_is(const htoki_der *d, const char *bytes, size_t len) {
+    return d->got == len && memcmp(d->value, bytes, len) == 0;
+}
+
+static htoki_node htoki_node_if(bool condition, htoki_node node) {
+    return condition ? node : HTOKI_NODE_BAD;
+}
+
+/* The fields of TBSCertificate; the first, the version, may be left out. */
+static htoki_node htoki_der_tbs_child(htoki_der *d, unsigned tag) {
+    unsigned char *index = &d->index[d->depth];
+    if (*index == 0 && tag != 0xa0) {
+        *index = 1;
+    }
+    switch (*index) {
+    case 0: return HTOKI_NODE_SKIP;
+    case 1: return htoki_node_if(tag == 0x02, HTOKI_NODE_SKIP);
+    case 2: return htoki_node_if(tag == 0x30, HTOKI_NODE_SKIP);
+    case 3: return htoki_node_if(tag == 0x30, HTOKI_NODE_ISSUER);
+    case 4: return htoki_node_if(tag == 0x30, HTOKI_NODE_VALIDITY);
+    case 5: return htoki_node_if(tag == 0x30, HTOKI_NODE_SUBJECT);
+    case 6: return htoki_node_if(tag == 0x30, HTOKI_NODE_KEY);
+    default: break;
+    }
+    if (tag == 0xa3 && !d->extended) {
+        d->extended = true;
+        return HTOKI_NODE_EXTENSIONS_TAG;
+    }
+    return htoki_node_if(tag == 0x81 || tag == 0x82, HTOKI_NODE_SKIP);
+}
+
+static htoki_node htoki_der_key_child(const htoki_der *d, unsigned tag) {
+    if (d->index[d->depth] == 0) {
+        return htoki_node_if(tag == 0x30, HTOKI_NODE_KEY_ALGORITHM);
+    }
+    if (d->index[d->depth] != 1 || tag != 0x03) {
+        return HTOKI_NODE_BAD;
+    }
+    return d->key == NULL || d->key_kind == HTOKI_KEY_UNKNOWN ? HTOKI_NODE_SKIP
+           : d->key_kind == HTOKI_KEY_RSA                     ? HTOKI_NODE_KEY_BITS
+                                                              : HTOKI_NODE_POINT;
+}
+
+/* What an extension's OCTET STRING holds, as far as it matters to this certificate's role. */
+static htoki_node htoki_der_extension_child(const htoki_der *d, unsigned tag) {
+    bool server = d->role == HTOKI_ROLE_SERVER, root = d->role == HTOKI_ROLE_ROOT;
+    switch (d->extension) {
+    case HTOKI_EXTENSION_BASIC: return htoki_node_if(tag == 0x30, HTOKI_NODE_BASIC);
+    case HTOKI_EXTENSION_USAGES: return htoki_node_if(tag == 0x30, HTOKI_NODE_USAGES);
+    case HTOKI_EXTENSION_NAMES:
+        return htoki_node_if(tag == 0x30, server ? HTOKI_NODE_NAMES : HTOKI_NODE_SKIP);
+    case HTOKI_EXTENSION_TREES:
+        return htoki_node_if(tag == 0x30, server || !d->reference ? HTOKI_NODE_SKIP : HTOKI_NODE_TREES);
+    case HTOKI_EXTENSION_SUBJECT_KEY_ID:
+        return htoki_node_if(tag == 0x04, root ? HTOKI_NODE_KEY_ID : HTOKI_NODE_SKIP);
+    case HTOKI_EXTENSION_AUTHORITY_KEY_ID:
+        return htoki_node_if(tag == 0x30, root ? HTOKI_NODE_SKIP : HTOKI_NODE_AUTHORITY);
+    default: return HTOKI_NODE_SKIP;
+    }
+}
+
+/* The element that a tag begins, by its parent and its place in it. */
+static htoki_node htoki_der_child(htoki_der *d, unsigned tag) {
+    unsigned index = d->index[d->depth];
+    switch (d->node[d->depth]) {
+    case HTOKI_NODE_FILE: return htoki_node_if(tag == 0x30, HTOKI_NODE_CERTIFICATE);
+    case HTOKI_NODE_CERTIFICATE:
+        return index == 0 ? htoki_node_if(tag == 0x30, HTOKI_NODE_TBS)
+                          : htoki_node_if(tag == (index == 1 ? 0x30 : 0x03) && index < 3, HTOKI_NODE_SKIP);
+    case HTOKI_NODE_TBS: return htoki_der_tbs_child(d, tag);
+    case HTOKI_NODE_VALIDITY:
+        return htoki_node_if((tag == 0x17 || tag == 0x18) && index < 2,
+                             index == 0 ? HTOKI_NODE_NOT_BEFORE : HTOKI_NODE_NOT_AFTER);
+    case HTOKI_NODE_KEY: return htoki_der_key_child(d, tag);
+    case HTOKI_NODE_KEY_ALGORITHM:
+        return index == 0                                   ? htoki_node_if(tag == 0x06, HTOKI_NODE_KEY_OID)
+               : d->key_kind == HTOKI_KEY_EC && tag == 0x06 ? HTOKI_NODE_CURVE_OID
+                                                            : HTOKI_NODE_SKIP;
+    case HTOKI_NODE_KEY_BITS: return htoki_node_if(tag == 0x30 && index == 1, HTOKI_NODE_RSA);
+    case HTOKI_NODE_RSA:
+        return htoki_node_if(tag == 0x02 && index < 2, index == 0 ? HTOKI_NODE_MODULUS : HTOKI_NODE_EXPONENT);
+    case HTOKI_NODE_EXTENSIONS_TAG: return htoki_node_if(tag == 0x30 && index == 0, HTOKI_NODE_EXTENSIONS);
+    case HTOKI_NODE_EXTENSIONS: return htoki_node_if(tag == 0x30, HTOKI_NODE_EXTENSION);
+    case HTOKI_NODE_EXTENSION:
+        return index == 0 ? htoki_node_if(tag == 0x06, HTOKI_NODE_EXTENSION_OID)
+               : index == 1 && tag == 0x01
+                   ? HTOKI_NODE_CRITICAL
+                   : htoki_node_if(tag == 0x04 && index < 3, HTOKI_NODE_EXTENSION_VALUE);
+    case HTOKI_NODE_EXTENSION_VALUE: return index == 0 ? htoki_der_extension_child(d, tag) : HTOKI_NODE_BAD;
+    case HTOKI_NODE_BASIC: return index == 0 && tag == 0x01 ? HTOKI_NODE_CA : HTOKI_NODE_SKIP;
+    case HTOKI_NODE_USAGES: return htoki_node_if(tag == 0x06, HTOKI_NODE_USAGE);
+    case HTOKI_NODE_NAMES:
+        return tag == 0x82 ? HTOKI_NODE_DNS_NAME : tag == 0x87 ? HTOKI_NODE_IP_NAME : HTOKI_NODE_SKIP;
+    case HTOKI_NODE_AUTHORITY: return tag == 0x80 ? HTOKI_NODE_KEY_ID : HTOKI_NODE_SKIP;
+    case HTOKI_NODE_TREES:
+        return tag == 0xa0 ? HTOKI_NODE_PERMITTED : htoki_node_if(tag == 0xa1, HTOKI_NODE_EXCLUDED);
+    case HTOKI_NODE_PERMITTED:
+    case HTOKI_NODE_EXCLUDED: return htoki_node_if(tag == 0x30, HTOKI_NODE_TREE);
+    case HTOKI_NODE_TREE:
+        return index != 0 || tag == 0x82 ? (index != 0 ? HTOKI_NODE_OTHER_TREE : HTOKI_NODE_DNS_TREE)
+               : tag == 0x87             ? HTOKI_NODE_IP_TREE
+                                         : HTOKI_NODE_OTHER_TREE;
+    default: return HTOKI_NODE_BAD;
+    }
+}
+
+static void htoki_names_put(htoki_reference *r, char c) {
+    if (r->names_len < HTOKI_NAMES_BYTES) {
+        r->names[r->names_len++] = (unsigned char)c < 0x20 || (unsigned char)c > 0x7e ? '?' : c;
+    }
+}
+
+/* A separator before the next name in the list. */
+static void htoki_names_next(htoki_reference *r) {
+    if (r->names_len != 0) {
+        htoki_names_put(r, ',');
+        htoki_names_put(r, ' ');
+    }
+}
+
+/* A name or name tree of len bytes begins: can it equal the reference at all? */
+static void htoki_name_begin(htoki_der *d, htoki_node node, uint32_t len) {
+    const htoki_reference *r = d->reference;
+    if (node == HTOKI_NODE_DNS_NAME) {
+        d->exact = r->host_len != 0 && len == r->host_len;
+        d->wild = r->rest_at != 0 && len == r->host_len - r->rest_at + 2;
+        htoki_names_next(d->reference);
+    } else if (node == HTOKI_NODE_DNS_TREE) {
+        d->exact = r->host_len != 0 && len <= r->host_len;
+    }
+}
+
+/* RFC 6125 section 6.4, sharper: "*" is the whole left-most label and stands for exactly one label of two or more
+   others behind it. */
+static void htoki_name_byte(htoki_der *d, uint32_t at, char c) {
+    const htoki_reference *r = d->reference;
+    if (d->exact && htoki_lower(r->host[at]) != htoki_lower(c)) {
+        d->exact = false;
+    }
+    if (d->wild && (at == 0   ? c != '*'
+                    : at == 1 ? c != '.'
+                              : htoki_lower(r->host[r->rest_at + at - 2]) != htoki_lower(c))) {
+        d->wild = false;
+    }
+    htoki_names_put(d->reference, c);
+}
+
+/* RFC 5280 section 4.2.1.10: any host that ends in the tree's labels, len bytes, is in it. */
+static void htoki_tree_byte(htoki_der *d, uint32_t at, uint32_t len, char c) {
+    const htoki_reference *r = d->reference;
+    size_t from;
+    if (!d->exact) {
+        return;
+    }
+    from = r->host_len - len;
+    if (at == 0 && from != 0 && c != '.' && r->host[from - 1] != '.') {
+        d->exact = false;
+    } else if (htoki_lower(r->host[from + at]) != htoki_lower(c)) {
+        d->exact = false;
+    }
+}
+
+/* Bytes of the root's key; an INTEGER's leading zeros and a point's count of unused bits fall away. */
+static void htoki_key_put(htoki_root_key *key, const unsigned char *bytes, size_t len, size_t start) {
+    while (len != 0 && key->len == start && *bytes == 0) {
+        bytes++;
+        len--;
+    }
+    if (len > sizeof key->bytes - key->len) {
+        key->overflow = true;
+    } else if (len != 0) {
+        memcpy(key->bytes + key->len, bytes, len);
+        key->len += len;
+    }
+}
+
+static void htoki_der_content(htoki_der *d, htoki_node node, const unsigned char *bytes, uint32_t len) {
+    uint32_t i;
+    switch (node) {
+    case HTOKI_NODE_SKIP:
+    case HTOKI_NODE_ISSUER:
+    case HTOKI_NODE_SUBJECT:
+    case HTOKI_NODE_OTHER_TREE: break;
+    case HTOKI_NODE_MODULUS:
+    case HTOKI_NODE_POINT: htoki_key_put(d->key, bytes, len, 0); break;
+    case HTOKI_NODE_EXPONENT: htoki_key_put(d->key, bytes, len, d->key->modulus_len); break;
+    case HTOKI_NODE_DNS_NAME:
+    case HTOKI_NODE_DNS_TREE:
+        for (i = 0; i < len; i++) {
+            if (node == HTOKI_NODE_DNS_NAME) {
+                htoki_name_byte(d, d->got + i, (char)bytes[i]);
+            } else {
+                htoki_tree_byte(d, d->got + i, d->got + len + d->left[d->depth], (char)bytes[i]);
+            }
+        }
+        break;
+    default:
+        for (i = 0; i < len && d->got + i < sizeof d->value; i++) {
+            d->value[d->got + i] = bytes[i];
+        }
+    }
+    d->got += len;
+}
+
+/* UTCTime or GeneralizedTime (RFC 5280 section 4.1.2.5) as YYYYMMDDHHMMSS. */
+static void htoki_der_date(htoki_der *d, char date[14]) {
+    size_t i, digits = d->got == 13 ? 12 : 14;
+    if ((d->got != 13 && d->got != 15) || d->value[digits] != 'Z') {
+        d->failed = true;
+        return;
+    }
+    memcpy(date, d->value[0] >= '5' ? "19" : "20", 2);
+    memcpy(date + (14 - digits), d->value, digits);
+    for (i = 0; i < 14; i++) {
+        d->failed = d->failed || !htoki_is_digit(date[i]);
+    }
+}
+
+static void htoki_der_key_oid(htoki_der *d) {
+    if (htoki_der_value_is(d, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", 9)) {
+        d->key_kind = HTOKI_KEY_RSA;
+    } else if (htoki_der_value_is(d, "\x2a\x86\x48\xce\x3d\x02\x01", 7)) {
+        d->key_kind = HTOKI_KEY_EC;
+    } else if (htoki_der_value_is(d, "\x2a\x86\x48\xce\x3d\x03\x01\x07", 8)) {
+        d->key_kind = BR_EC_secp256r1;
+    } else if (htoki_der_value_is(d, "\x2b\x81\x04\x00\x22", 5)) {
+        d->key_kind = BR_EC_secp384r1;
+    } else if (htoki_der_value_is(d, "\x2b\x81\x04\x00\x23", 5)) {
+        d->key_kind = BR_EC_secp521r1;
+    } else {
+        d->key_kind = HTOKI_KEY_UNKNOWN;
+    }
+}
+
+/* An extension must not come twice (RFC 5280 section 4.2). */
+static void htoki_der_extension_oid(htoki_der *d) {
+    uint32_t bit;
+    d->extension = HTOKI_EXTENSION_OTHER;
+    d->critical = false;
+    if (d->got != 3 || d->value[0] != 0x55 || d->value[1] != 0x1d) {
+        return;
+    }
+    switch (d->value[2]) {
+    case HTOKI_EXTENSION_SUBJECT_KEY_ID:
+    case HTOKI_EXTENSION_NAMES:
+    case HTOKI_EXTENSION_BASIC:
+    case HTOKI_EXTENSION_TREES:
+    case HTOKI_EXTENSION_AUTHORITY_KEY_ID:
+    case HTOKI_EXTENSION_USAGES: break;
+    default: return;
+    }
+    bit = HTOKI_EXTENSION_BIT(d->value[2]);
+    d->extension = d->value[2];
+    d->failed = d->failed || (d->seen & bit) != 0;
+    d->seen |= bit;
+}
+
+static bool htoki_der_has_usages(const htoki_der *d) {
+    return (d->seen & HTOKI_EXTENSION_BIT(HTOKI_EXTENSION_USAGES)) != 0;
+}
+
+static void htoki_names_put_address(htoki_reference *r, const unsigned char *address, uint32_t len) {
+    char text[40];
+    htoki_writer w = htoki_writer_make(text, sizeof text, 0);
+    uint32_t i;
+    for (i = 0; i < len; i += len == 4 ? 1 : 2) {
+        if (i != 0) {
+            htoki_put_char(&w, len == 4 ? '.' : ':');
+        }
+        if (len == 4) {
+            htoki_put_decimal(&w, address[i]);
+        } else {
+            htoki_put_hex(&w, (uint32_t)address[i] << 8 | address[i + 1], 4, false);
+        }
+    }
+    htoki_names_next(r);
+    for (i = 0; i < w.total; i++) {
+        htoki_names_put(r, text[i]);
+    }
+}
+
+static void htoki_der_ip_name(htoki_der *d) {
+    htoki_reference *r = d->reference;
+    d->names_seen = true;
+    if (d->got != 4 && d->got != 16) {
+        return;
+    }
+    if (r->address_len == d->got && memcmp(r->address, d->value, d->got) == 0) {
+        d->name_found = true;
+    }
+    htoki_names_put_address(r, d->value, d->got);
+}
+
+/* A name constraint that applies to the kind of the reference. */
+static void htoki_der_tree(htoki_der *d, bool inside) {
+    if (d->node[d->depth - 2] == HTOKI_NODE_EXCLUDED) {
+        d->excluded = d->excluded || inside;
+    } else {
+        d->permitted_seen = true;
+        d->permitted = d->permitted || inside;
+    }
+}
+
+static void htoki_der_ip_tree(htoki_der *d) {
+    const htoki_reference *r = d->reference;
+    unsigned i, n = r->address_len;
+    bool inside = d->got == 2 * n;
+    if (d->got != 8 && d->got != 32) {
+        d->failed = true;
+        return;
+    }
+    for (i = 0; i < n && inside; i++) {
+        inside = ((r->address[i] ^ d->value[i]) & d->value[n + i]) == 0;
+    }
+    if (n != 0) {
+        htoki_der_tree(d, inside);
+    }
+}
+
+static void htoki_der_hash_end(htoki_der *d, unsigned char hash[32]) {
+    br_sha256_out(&d->sha, hash);
+    d->hashing = false;
+}
+
+static void htoki_der_close(htoki_der *d, htoki_node node) {
+    switch (node) {
+    case HTOKI_NODE_CERTIFICATE:
+        d->done = true;
+        d->failed = d->failed || d->index[1] != 3;
+        break;
+    case HTOKI_NODE_TBS:
+        d->event = HTOKI_EVENT_TBS;
+        d->failed = d->failed || d->index[2] < 7;
+        break;
+    case HTOKI_NODE_VALIDITY: d->failed = d->failed || d->index[3] != 2; break;
+    case HTOKI_NODE_KEY:
+        htoki_der_hash_end(d, d->key_hash);
+        d->failed = d->failed || d->index[3] != 2;
+        break;
+    case HTOKI_NODE_ISSUER: htoki_der_hash_end(d, d->issuer); break;
+    case HTOKI_NODE_SUBJECT:
+        htoki_der_hash_end(d, d->subject);
+        d->event = HTOKI_EVENT_SUBJECT;
+        break;
+    case HTOKI_NODE_NOT_BEFORE: htoki_der_date(d, d->not_before); break;
+    case HTOKI_NODE_NOT_AFTER: htoki_der_date(d, d->not_after); break;
+    case HTOKI_NODE_KEY_OID:
+    case HTOKI_NODE_CURVE_OID: htoki_der_key_oid(d); break;
+    case HTOKI_NODE_MODULUS: d->key->modulus_len = d->key->len; break;
+    case HTOKI_NODE_EXTENSION_OID: htoki_der_extension_oid(d); break;
+    case HTOKI_NODE_CRITICAL:
+        d->critical = d->value[0] != 0;
+        d->failed = d->failed || d->got != 1;
+        if (d->critical && (d->extension == HTOKI_EXTENSION_USAGES ||
+                            (d->extension == HTOKI_EXTENSION_TREES && d->role != HTOKI_ROLE_SERVER))) {
+            d->event = HTOKI_EVENT_CRITICAL;
+        }
+        break;
+    case HTOKI_NODE_CA:
+        d->ca = d->value[0] != 0;
+        d->failed = d->failed || d->got != 1;
+        break;
+    case HTOKI_NODE_USAGE:
+        d->server_usage = d->server_usage || htoki_der_value_is(d, "\x2b\x06\x01\x05\x05\x07\x03\x01", 8) ||
+                          htoki_der_value_is(d, "\x55\x1d\x25\x00", 4);
+        break;
+    case HTOKI_NODE_KEY_ID:
+        d->key_id_len = (unsigned char)(d->got < sizeof d->key_id ? d->got : sizeof d->key_id);
+        memcpy(d->key_id, d->value, sizeof d->key_id);
+        break;
+    case HTOKI_NODE_DNS_NAME:
+        d->names_seen = true;
+        d->name_found = d->name_found || d->exact || d->wild;
+        break;
+    case HTOKI_NODE_IP_NAME: htoki_der_ip_name(d); break;
+    case HTOKI_NODE_DNS_TREE:
+        if (d->reference->host_len != 0) {
+            htoki_der_tree(d, d->exact);
+        }
+        break;
+    case HTOKI_NODE_IP_TREE: htoki_der_ip_tree(d); break;
+    case HTOKI_NODE_OTHER_TREE: d->tree_unknown = d->tree_unknown || d->critical; break;
+    default: break;
+    }
+}
+
+/* The header in d->head is whole, with this length: X.690 section 8.1.3, and 10.1 for the shortest form. */
+static void htoki_der_open(htoki_der *d, uint32_t len) {
+    unsigned parent = d->depth;
+    htoki_node node = htoki_der_child(d, d->head[0]);
+    if (node == HTOKI_NODE_BAD || len > d->left[parent] || parent + 1 >= HTOKI_DER_DEPTH) {
+        d->failed = true;
+        return;
+    }
+    d->left[parent] -= len;
+    d->index[parent] = (unsigned char)(d->index[parent] + (d->index[parent] < 255));
+    d->depth++;
+    d->node[d->depth] = (unsigned char)node;
+    d->index[d->depth] = 0;
+    d->left[d->depth] = len;
+    d->got = 0;
+    d->value[0] = 0;
+    if (node == HTOKI_NODE_ISSUER || node == HTOKI_NODE_SUBJECT || node == HTOKI_NODE_KEY) {
+        br_sha256_init(&d->sha);
+        d->hashing = true;
+    }
+    if (d->hashing) {
+        br_sha256_update(&d->sha, d->head, d->head_len);
+    }
+    htoki_name_begin(d, node, len);
+    d->head_len = 0;
+}
+
+static void htoki_der_head_byte(htoki_der *d, unsigned char byte) {
+    uint32_t len = 0;
+    unsigned i, more;
+    d->left[d->depth]--;
+    d->head[d->head_len++] = byte;
+    if (d->head_len == 1) {
+        d->failed = (byte & 0x1f) == 0x1f;
+        return;
+    }
+    more = d->head[1] < 0x80 ? 0 : d->head[1] & 0x7fu;
+    if (d->head[1] == 0x80 || more > 3) {
+        d->failed = true;
+    } else if (d->head_len == 2 + more) {
+        for (i = 0; i < more; i++) {
+            len = len << 8 | d->head[2 + i];
+        }
+        if (more != 0 && (len < 0x80 || len >> (8 * (more - 1)) == 0)) {
+            d->failed = true;
+            return;
+        }
+        htoki_der_open(d, more == 0 ? d->head[1] : len);
+    }
+}
+
+static void htoki_der_close_full(htoki_der *d) {
+    while (!d->failed && d->depth != 0 && d->left[d->depth] == 0) {
+        htoki_node node = (htoki_node)d->node[d->depth];
+        if (d->head_len != 0) {
+            d->failed = true;
+            return;
+        }
+        htoki_der_close(d, node);
+        d->depth--;
+    }
+}
+
+/* Walks on over bytes up to their end or the next event, and returns how many that took: at least one. */
+static size_t htoki_der_feed(htoki_der *d, const unsigned char *bytes, size_t len) {
+    size_t at = 0;
+    d->event = HTOKI_EVENT_NONE;
+    while (at < len && d->event == HTOKI_EVENT_NONE && !d->failed) {
+        htoki_node node = (htoki_node)d->node[d->depth];
+        uint32_t n = 1;
+        if (d->done) {
+            d->trailing = true;
+            return len;
+        }
+        if (node >= HTOKI_NODE_SKIP) {
+            n = len - at < d->left[d->depth] ? (uint32_t)(len - at) : d->left[d->depth];
+            d->left[d->depth] -= n;
+            htoki_der_content(d, node, bytes + at, n);
+        } else if (node == HTOKI_NODE_KEY_BITS && d->index[d->depth] == 0) { /* the count of unused bits */
+            d->left[d->depth]--;
+            d->index[d->depth] = 1;
+            d->failed = bytes[at] != 0;
+        } else {
+            htoki_der_head_byte(d, bytes[at]);
+            n = 0;
+            at++;
+        }
+        if (d->hashing && n != 0) {
+            br_sha256_update(&d->sha, bytes + at, n);
+        }
+        at += n;
+        htoki_der_close_full(d);
+    }
+    return d->failed ? len : at;
+}
+
+/* Base64 digit's value (RFC 4648 section 4), or -1. */
+static int htoki_base64_value(unsigned char c) {
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '+'             ? 62
+           : c == '/'             ? 63
+                                  : -1;
+}
+
+/* The trusted certificates, one after the other, in pieces: PEM (RFC 7468, read generously) or plain DER. */
+typedef struct htoki_bundle {
+    const char *text;
+    size_t len, at, begin, end; /* begin: of this certificate; end: of it in DER */
+    htok_view label;            /* PEM: what stands after BEGIN */
+    uint32_t bits;
+    unsigned bit_count, padding;
+    bool der, inside, failed;
+} htoki_bundle;
+
+static void htoki_bundle_open(htoki_bundle *b, htok_view trust) {
+    memset(b, 0, sizeof *b);
+    b->text = trust.ptr;
+    b->len = trust.len;
+    b->der = trust.len > 2 && trust.ptr[0] == 0x30 && (unsigned char)trust.ptr[1] > 0x80 &&
+             (unsigned char)trust.ptr[1] < 0x84;
+}
+
+static bool htoki_bundle_starts(const htoki_bundle *b, size_t at, const char *word, size_t len) {
+    return at <= b->len && b->len - at >= len && memcmp(b->text + at, word, len) == 0;
+}
+
+static bool htoki_bundle_fail(htoki_bundle *b, size_t at) {
+    b->failed = true;
+    b->at = at;
+    return false;
+}
+
+/* The outer SEQUENCE's header tells where the certificate ends. */
+static bool htoki_bundle_next_der(htoki_bundle *b) {
+    size_t i, more, len = 0;
+    b->at = b->begin = b->end;
+    if (b->at == b->len) {
+        return false;
+    }
+    if (b->len - b->at < 5 || b->text[b->at] != 0x30) {
+        return htoki_bundle_fail(b, b->at);
+    }
+    more = (unsigned char)b->text[b->at + 1] - 0x80u;
+    if (more < 1 || more > 3) {
+        return htoki_bundle_fail(b, b->at);
+    }
+    for (i = 0; i < more; i++) {
+        len = len << 8 | (unsigned char)b->text[b->at + 2 + i];
+    }
+    if (len > b->len - b->at - 2 - more) {
+        return htoki_bundle_fail(b, b->at);
+    }
+    b->end = b->at + 2 + more + len;
+    return true;
+}
+
+/* A BEGIN line, found at b->at: takes its label. */
+static bool htoki_bundle_label(htoki_bundle *b) {
+    size_t begin = b->at + 11, end = begin;
+    while (end < b->len && end - begin < 64 && b->text[end] != '-' && !htoki_is_control(b->text[end])) {
+        end++;
+    }
+    b->begin = b->at;
+    b->label = htoki_view(b->text + begin, end - begin);
+    b->at = end + 5;
+    return htoki_bundle_starts(b, end, "-----", 5);
+}
+
+/* Goes to the next certificate. False: there is none, or failed is set and at tells where. */
+static bool htoki_bundle_next(htoki_bundle *b) {
+    b->bits = 0;
+    b->bit_count = b->padding = 0;
+    if (b->der) {
+        return htoki_bundle_next_der(b);
+    }
+    while (b->at < b->len) {
+        const char *dash = (const char *)memchr(b->text + b->at, '-', b->len - b->at);
+        if (dash == NULL) {
+            return false;
+        }
+        b->at = (size_t)(dash - b->text);
+        if (!htoki_bundle_starts(b, b->at, "-----BEGIN ", 11)) {
+            b->at++;
+            continue;
+        }
+        if (!htoki_bundle_label(b)) {
+            return htoki_bundle_fail(b, b->begin);
+        }
+        if (htoki_equal(b->label, htoki_text("CERTIFICATE")) ||
+            htoki_equal(b->label, htoki_text("X509 CERTIFICATE")) ||
+            htoki_equal(b->label, htoki_text("TRUSTED CERTIFICATE"))) {
+            b->inside = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The END line closes a block of whole groups of four digits. */
+static bool htoki_bundle_end(htoki_bundle *b) {
+    size_t at = b->at;
+    b->inside = false;
+    if (b->bit_count != 0 || !htoki_bundle_starts(b, at, "-----END ", 9) ||
+        !htoki_bundle_starts(b, at + 9, b->label.ptr, b->label.len) ||
+        !htoki_bundle_starts(b, at + 9 + b->label.len, "-----", 5)) {
+        return htoki_bundle_fail(b, at);
+    }
+    b->at = at + 14 + b->label.len;
+    return true;
+}
+
+/* The certificate's next bytes, at most size, 3 or more; 0 at its end or with failed set. */
+static size_t htoki_bundle_read(htoki_bundle *b, unsigned char *out, size_t size) {
+    size_t n = 0;
+    if (b->der) {
+        n = b->end - b->at < size ? b->end - b->at : size;
+        memcpy(out, b->text + b->at, n);
+        b->at += n;
+        return n;
+    }
+    while (b->inside && size - n >= 3) {
+        unsigned char c = b->at < b->len ? (unsigned char)b->text[b->at] : 0;
+        int value = htoki_base64_value(c);
+        if (c == '-') {
+            return htoki_bundle_end(b) ? n : 0;
+        }
+        if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+            b->at++;
+            continue;
+        }
+        if (c == '=' && b->bit_count >= 12) {
+            b->padding++;
+            value = 0;
+        } else if (value < 0 || b->padding != 0) {
+            b->inside = false;
+            htoki_bundle_fail(b, b->at);
+            return 0;
+        }
+        b->at++;
+        b->bits = b->bits << 6 | (uint32_t)value;
+        b->bit_count += 6;
+        if (b->bit_count == 24) {
+            out[n] = (unsigned char)(b->bits >> 16);
+            out[n + 1] = (unsigned char)(b->bits >> 8);
+            out[n + 2] = (unsigned char)b->bits;
+            n += 3 - b->padding;
+            b->bits = 0;
+            b->bit_count = 0;
+        }
+    }
+    return n;
+}
+
+/* Days from 1970 to the beginning of a year from 1970 on. */
+static int64_t htoki_days_before(int64_t year) {
+    return 365 * (year - 1970) + (year - 1969) / 4 - (year - 1901) / 100 + (year - 1601) / 400;
+}
+
+/* Unix seconds as YYYYMMDDHHMMSS, the form in which certificates' dates compare. False when out of range. */
+static bool htoki_time_digits(int64_t unix_seconds, char text[14]) {
+    static const unsigned char month_days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int64_t days = unix_seconds / 86400, second = unix_seconds % 86400, year, month = 0, parts[6];
+    bool leap;
+    size_t i, at = 14;
+    if (unix_seconds <= 0 || unix_seconds >= 253402300800) {
+        return false;
+    }
+    year = 1970 + days / 366;
+    while (htoki_days_before(year + 1) <= days) {
+        year++;
+    }
+    leap = htoki_days_before(year + 1) - htoki_days_before(year) == 366;
+    days -= htoki_days_before(year);
+    while (days >= month_days[month] + (leap && month == 1)) {
+        days -= month_days[month] + (leap && month == 1);
+        month++;
+    }
+    parts[0] = second % 60;
+    parts[1] = second / 60 % 60;
+    parts[2] = second / 3600;
+    parts[3] = days + 1;
+    parts[4] = month + 1;
+    parts[5] = year;
+    for (i = 0; i < 7; i++) {
+        int64_t two = i < 5 ? parts[i] : i == 5 ? year % 100 : year / 100;
+        text[--at] = (char)('0' + (int)(two % 10));
+        text[--at] = (char)('0' + (int)(two / 10));
+    }
+    return true;
+}
+
+/* Keys that BearSSL can verify with and that are strong enough. */
+static bool htoki_root_usable(const htoki_der *d, const htoki_root_key *key) {
+    size_t point = d->key_kind == BR_EC_secp256r1   ? 65
+                   : d->key_kind == BR_EC_secp384r1 ? 97
+                   : d->key_kind == BR_EC_secp521r1 ? 133
+                                                    : 0;
+    if (key->overflow || (htoki_der_has_usages(d) && !d->server_usage)) {
+        return false;
+    }
+    if (d->key_kind == HTOKI_KEY_RSA) {
+        return key->modulus_len >= 256 && key->modulus_len <= 512 && key->len > key->modulus_len;
+    }
+    return point != 0 && key->len == point;
+}
+
+static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, unsigned number) {
+    htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
+    if (e->kind != HTOK_OK) {
+        return e->kind;
+    }
+    htoki_put_decimal(&w, number);
+    htoki_put_text(&w, reason == HTOK_REASON_TRUST_EMPTY
+                           ? " certificates, none usable: expired, or another key than "
+                             "RSA of 2048 to 4096 bits, P-256, P-384 or P-521"
+                           : " certificates are well-formed, the next is not");
+    (void)htoki_writer_end(&w);
+    return htoki_fail_option(e, reason, "trust", reason == HTOK_REASON_TRUST_EMPTY ? -1 : (int64_t)at);
+}
+
+/* Reads all trusted certificates once: all must be well-formed and one or more of use. */
+static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t unix_seconds, htok_error *e) {
+    htoki_bundle b;
+    htoki_der d;
+    htoki_root_key key;
+    unsigned char piece[48];
+    char now[14];
+    unsigned number = 0, usable = 0;
+    size_t n;
+    time_known = time_known && htoki_time_digits(unix_seconds, now);
+    htoki_bundle_open(&b, trust);
+    while (htoki_bundle_next(&b)) {
+        htoki_der_start(&d, HTOKI_ROLE_ROOT, NULL, &key);
+        while ((n = htoki_bundle_read(&b, piece, sizeof piece)) != 0) {
+            size_t at = 0;
+            while (at < n) {
+                at += htoki_der_feed(&d, piece + at, n - at);
+            }
+        }
+        /* OpenSSL writes its own settings behind the certificate under this label. */
+        if (b.failed || d.failed || !d.done ||
+            (d.trailing && !htoki_equal(b.label, htoki_text("TRUSTED CERTIFICATE")))) {
+            return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.failed ? b.at : b.begin, number);
+        }
+        number++;
+        usable += htoki_root_usable(&d, &key) && !(time_known && memcmp(d.not_after, now, sizeof now) < 0);
+    }
+    if (b.failed) {
+        return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.at, number);
+    }
+    return usable != 0 ? HTOK_OK : htoki_trust_fail(e, HTOK_REASON_TRUST_EMPTY, 0, number);
+}
+
+/* "sha256/" and the base64 of 32 bytes, in its one canonical form. */
+static bool htoki_pin_parse(htok_view text, unsigned char hash[32]) {
+    uint32_t bits = 0;
+    size_t i, at = 0;
+    unsigned have = 0;
+    if (text.len != 51 || memcmp(text.ptr, "sha256/", 7) != 0 || text.ptr[50] != '=') {
+        return false;
+    }
+    for (i = 7; i < 50; i++) {
+        int value = htoki_base64_value((unsigned char)text.ptr[i]);
+        if (value < 0) {
+            return false;
+        }
+        bits = bits << 6 | (uint32_t)value;
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            hash[at++] = (unsigned char)(bits >> have);
+        }
+    }
+    return (bits & 3) == 0;
+}
+
+/* BearSSL compares distinguished names by hash and wants an anchor's whole name only to hash it. This hash takes the
+   hash itself instead of a name when a zero byte, which begins no DER name, stands before it. So names of any length
+   fit. */
+typedef struct htoki_name_hash {
+    const br_hash_class *vtable;
+    br_sha256_context sha;
+    bool begun, given;
+    unsigned char hash[32];
+} htoki_name_hash;
+HTOKI_STATIC_ASSERT(sizeof(htoki_name_hash) <= sizeof(br_hash_compat_context), name_hash) HTOKI_UNUSED;
+
+static void htoki_name_hash_init(const br_hash_class **context);
+static void htoki_name_hash_update(const br_hash_class **context, const void *bytes, size_t len);
+static void htoki_name_hash_out(const br_hash_class *const *context, void *out);
+
+static const br_hash_class htoki_name_hash_vtable = {sizeof(htoki_name_hash),
+                                                     BR_HASHDESC_ID(br_sha256_ID) | BR_HASHDESC_OUT(32),
+                                                     htoki_name_hash_init,
+                                                     htoki_name_hash_update,
+                                                     htoki_name_hash_out,
+                                                     NULL,
+                                                     NULL};
+
+static void htoki_name_hash_init(const br_hash_class **context) {
+    htoki_name_hash *h = (htoki_name_hash *)(void *)context;
+    h->vtable = &htoki_name_hash_vtable;
+    h->begun = h->given = false;
+    br_sha256_init(&h->sha);
+}
+
+static void htoki_name_hash_update(const br_hash_class **context, const void *bytes, size_t len) {
+    htoki_name_hash *h = (htoki_name_hash *)(void *)context;
+    const unsigned char *p = (const unsigned char *)bytes;
+    if (!h->begun && len == 33 && p[0] == 0) {
+        memcpy(h->hash, p + 1, 32);
+        h->given = true;
+    }
+    h->begun = true;
+    br_sha256_update(&h->sha, bytes, len);
+}
+
+static void htoki_name_hash_out(const br_hash_class *const *context, void *out) {
+    const htoki_name_hash *h = (const htoki_name_hash *)(const void *)context;
+    if (h->given) {
+        memcpy(out, h->hash, 32);
+    } else {
+        br_sha256_out(&h->sha, out);
+    }
+}
+
+#define HTOKI_SEEN_PINS 4
+#define HTOKI_SEEN_PART 9 /* bytes of a hash that the error shows */
+
+/* BearSSL's validation with ours around it. Needed from the start to the end of a handshake, and no longer. */
+typedef struct htoki_x509 {
+    const br_x509_class *vtable;
+    br_x509_minimal_context minimal;
+    htoki_der der;
+    htoki_reference reference;
+    htok_view trust;
+    const char *const *pins;
+    size_t pin_count;
+    br_x509_trust_anchor anchor[2];
+    size_t used;     /* bytes of store taken by the anchors' keys */
+    unsigned number; /* of the certificate at hand, the server's being 0 */
+    int code;        /* BearSSL's, with reason */
+    htok_reason reason;
+    htok_reason refusal; /* ours, if the chain is good otherwise, and why */
+    const char *why;
+    unsigned char anchor_count, seen_count;
+    bool active, judged, malformed, passed, direct, pinned, anchor_pinned;
+    bool anchor_expired, anchor_other_id, name_ok;
+    char now[14];
+    unsigned char seen[HTOKI_SEEN_PINS][HTOKI_SEEN_PART];
+    unsigned char anchor_name[33];
+    unsigned char store[656]; /* keys of anchors, and before that the names */
+} htoki_x509;
+
+static bool htoki_pin_match(const htoki_x509 *x, const unsigned char hash[32]) {
+    unsigned char pin[32];
+    size_t i;
+    for (i = 0; i < x->pin_count; i++) {
+        if (htoki_pin_parse(htoki_text(x->pins[i]), pin) && memcmp(pin, hash, sizeof pin) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void htoki_pin_seen(htoki_x509 *x, const unsigned char hash[32]) {
+    if (x->seen_count < HTOKI_SEEN_PINS) {
+        memcpy(x->seen[x->seen_count++], hash, HTOKI_SEEN_PART);
+    }
+}
+
+static bool htoki_trees_refuse(const htoki_der *d) {
+    return d->excluded || (d->permitted_seen && !d->permitted) || d->tree_unknown;
+}
+
+/* A trusted certificate of the right name becomes an anchor, if it is fit for it. The server's own certificate among
+   the trusted ones is trusted as it is, whoever signed it; BearSSL calls that direct trust. */
+static void htoki_anchor_take(htoki_x509 *x, const htoki_der *root, const htoki_root_key *key, bool any_id) {
+    const htoki_der *d = &x->der;
+    bool direct = d->role == HTOKI_ROLE_SERVER && memcmp(root->subject, d->subject, 32) == 0 &&
+                  memcmp(root->key_hash, d->key_hash, 32) == 0;
+    bool self_signed_v1 = !root->extended && memcmp(root->subject, root->issuer, 32) == 0;
+    br_x509_trust_anchor *anchor;
+    if (!direct && (memcmp(root->subject, d->issuer, 32) != 0 || (!root->ca && !self_signed_v1))) {
+        return;
+    }
+    if (memcmp(root->not_after, x->now, sizeof x->now) < 0) {
+        x->anchor_expired = true;
+        return;
+    }
+    if (!htoki_root_usable(root, key) || htoki_trees_refuse(root)) {
+        return;
+    }
+    if (!direct && !any_id && d->key_id_len != 0 && root->key_id_len != 0 &&
+        (d->key_id_len != root->key_id_len || memcmp(d->key_id, root->key_id, d->key_id_len) != 0)) {
+        x->anchor_other_id = true;
+        return;
+    }
+    if (direct) {
+        x->anchor_count = 0;
+        x->used = 0;
+        x->direct = true;
+    }
+    if (key->len > sizeof x->store - x->used ||
+        (x->anchor_count == 1 && memcmp(x->store, key->bytes, key->len) == 0)) {
+        return;
+    }
+    x->anchor_pinned = (x->anchor_count == 0 || x->anchor_pinned) && htoki_pin_match(x, root->key_hash);
+    htoki_pin_seen(x, root->key_hash);
+    x->anchor_name[0] = 0;
+    memcpy(x->anchor_name + 1, root->subject, 32);
+    memcpy(x->store + x->used, key->bytes, key->len);
+    anchor = &x->anchor[x->anchor_count++];
+    anchor->dn.data = x->anchor_name;
+    anchor->dn.len = sizeof x->anchor_name;
+    anchor->flags = direct ? 0 : BR_X509_TA_CA;
+    if (root->key_kind == HTOKI_KEY_RSA) {
+        anchor->pkey.key_type = BR_KEYTYPE_RSA;
+        anchor->pkey.key.rsa.n = x->store + x->used;
+        anchor->pkey.key.rsa.nlen = key->modulus_len;
+        anchor->pkey.key.rsa.e = x->store + x->used + key->modulus_len;
+        anchor->pkey.key.rsa.elen = key->len - key->modulus_len;
+    } else {
+        anchor->pkey.key_type = BR_KEYTYPE_EC;
+        anchor->pkey.key.ec.curve = root->key_kind;
+        anchor->pkey.key.ec.q = x->store + x->used;
+        anchor->pkey.key.ec.qlen = key->len;
+    }
+    x->used += key->len;
+}
+
+/* Reads the trusted certificate at hand as far as it may be an anchor. */
+static bool htoki_anchor_read(htoki_x509 *x, htoki_bundle *b, htoki_der *root, htoki_root_key *key) {
+    unsigned char piece[48];
+    size_t n;
+    htoki_der_start(root, HTOKI_ROLE_ROOT, &x->reference, key);
+    while (!root->done && !root->failed && (n = htoki_bundle_read(b, piece, sizeof piece)) != 0) {
+        size_t at = 0;
+        while (at < n) {
+            at += htoki_der_feed(root, piece + at, n - at);
+            if (root->event == HTOKI_EVENT_SUBJECT && memcmp(root->subject, x->der.issuer, 32) != 0 &&
+                (x->der.role != HTOKI_ROLE_SERVER || memcmp(root->subject, x->der.subject, 32) != 0)) {
+                return false;
+            }
+        }
+    }
+    return root->done && !root->failed;
+}
+
+static void htoki_anchors_scan(htoki_x509 *x, bool any_id) {
+    htoki_bundle b;
+    htoki_der root;
+    htoki_root_key key;
+    htoki_bundle_open(&b, x->trust);
+    while (x->anchor_count < HTOKI_COUNT(x->anchor) && !x->direct && htoki_bundle_next(&b)) {
+        if (htoki_anchor_read(x, &b, &root, &key)) {
+            htoki_anchor_take(x, &root, &key, any_id);
+        }
+    }
+}
+
+/* The trusted certificates that may have signed the one at hand, those first whose key id fits. */
+static void htoki_anchors_find(htoki_x509 *x) {
+    x->anchor_count = 0;
+    x->used = 0;
+    x->anchor_other_id = false;
+    htoki_anchors_scan(x, false);
+    if (x->anchor_count == 0 && x->anchor_other_id) {
+        htoki_anchors_scan(x, true);
+    }
+    x->minimal.trust_anchors = x->anchor;
+    x->minimal.trust_anchors_num = x->anchor_count;
+}
+
+static void htoki_x509_refuse(htoki_x509 *x, htok_reason reason, const char *why) {
+    if (x->refusal == HTOK_REASON_NONE) {
+        x->refusal = reason;
+        x->why = why;
+    }
+}
+
+/* All of the certificate that matters has been seen, and BearSSL is not that far yet. */
+static void htoki_x509_judge(htoki_x509 *x) {
+    const htoki_der *d = &x->der;
+    bool server = d->role == HTOKI_ROLE_SERVER;
+    x->judged = true;
+    x->minimal.trust_anchors_num = 0;
+    x->name_ok = server ? d->name_found : x->name_ok;
+    if (!x->name_ok) {
+        return;
+    }
+    x->pinned = x->pinned || htoki_pin_match(x, d->key_hash);
+    htoki_pin_seen(x, d->key_hash);
+    htoki_anchors_find(x);
+    if (htoki_der_has_usages(d) && !d->server_usage) {
+        htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_USAGE,
+                          server ? "its extendedKeyUsage lacks serverAuth"
+                                 : "the extendedKeyUsage of a CA in the chain lacks serverAuth");
+    }
+    if (server && d->ca && !x->direct) {
+        htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_USAGE, "it is a CA's certificate");
+    }
+    if (!server && htoki_trees_refuse(d)) {
+        htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_INVALID,
+                          "name constraints of a CA in the chain exclude the host or are of an unknown kind");
+    }
+}
+
+static void htoki_x509_start_chain(const br_x509_class **context, const char *server_name) {
+    htoki_x509 *x = (htoki_x509 *)(void *)context;
+    x->minimal.vtable->start_chain(&x->minimal.vtable, server_name);
+    x->number = 0;
+}
+
+static void htoki_x509_start_cert(const br_x509_class **context, uint32_t length) {
+    htoki_x509 *x = (htoki_x509 *)(void *)context;
+    x->active = x->minimal.err == 0;
+    if (x->active) {
+        htoki_der_start(&x->der, x->number == 0 ? HTOKI_ROLE_SERVER : HTOKI_ROLE_ISSUER, &x->reference, NULL);
+        x->judged = false;
+    }
+    x->minimal.vtable->start_cert(&x->minimal.vtable, length);
+}
+
+/* BearSSL refuses every critical extension that it does not know. For those that are checked here the mark reads
+   "not critical" to its parser, while its hash, and so the signature, gets the true byte. */
+static void htoki_x509_hide_critical(htoki_x509 *x, unsigned char byte) {
+    static const unsigned char not_critical = 0;
+    if (x->minimal.err == 0 && x->minimal.do_mhash) {
+        br_multihash_update(&x->minimal.mhash, &byte, 1);
+        x->minimal.do_mhash = 0;
+        x->minimal.vtable->append(&x->minimal.vtable, &not_critical, 1);
+        x->minimal.do_mhash = 1;
+    }
+}
+
+static void htoki_x509_append(const br_x509_class **context, const unsigned char *bytes, size_t len) {
+    htoki_x509 *x = (htoki_x509 *)(void *)context;
+    while (len != 0 && x->active && x->minimal.err == 0) {
+        size_t n = htoki_der_feed(&x->der, bytes, len), hidden = 0;
+        if (x->der.failed) {
+            x->malformed = true;
+        } else if (x->der.event == HTOKI_EVENT_TBS) {
+            htoki_x509_judge(x);
+        } else if (x->der.event == HTOKI_EVENT_CRITICAL) {
+            hidden = 1;
+        }
+        if (n > hidden) {
+            x->minimal.vtable->append(&x->minimal.vtable, bytes, n - hidden);
+        }
+        if (hidden != 0) {
+            htoki_x509_hide_critical(x, bytes[n - 1]);
+        }
+        bytes += n;
+        len -= n;
+    }
+}
+
+static void htoki_x509_end_cert(const br_x509_class **context) {
+    htoki_x509 *x = (htoki_x509 *)(void *)context;
+    x->malformed = x->malformed || (x->active && !x->judged && x->minimal.err == BR_ERR_X509_OK);
+    x->minimal.vtable->end_cert(&x->minimal.vtable);
+    x->number++;
+}
+
+static htok_reason htoki_x509_reason(int code) {
+    switch (code) {
+    case BR_ERR_X509_NOT_TRUSTED:
+    case BR_ERR_X509_DN_MISMATCH: return HTOK_REASON_CERTIFICATE_UNTRUSTED;
+    case BR_ERR_X509_BAD_SERVER_NAME: return HTOK_REASON_CERTIFICATE_NAME;
+    case BR_ERR_X509_EXPIRED: return HTOK_REASON_CERTIFICATE_TIME;
+    case BR_ERR_X509_TIME_UNKNOWN: return HTOK_REASON_TIME_UNKNOWN;
+    case BR_ERR_X509_FORBIDDEN_KEY_USAGE: return HTOK_REASON_CERTIFICATE_USAGE;
+    default: return HTOK_REASON_CERTIFICATE_INVALID;
+    }
+}
+
+/* The verdict. A code of BearSSL's stands unless it is about trust and something more telling is wrong. */
+static unsigned htoki_x509_end_chain(const br_x509_class **context) {
+    htoki_x509 *x = (htoki_x509 *)(void *)context;
+    int code = (int)x->minimal.vtable->end_chain(&x->minimal.vtable);
+    bool open = code == 0 || code == BR_ERR_X509_NOT_TRUSTED;
+    if (open && x->malformed) {
+        code = BR_ERR_X509_UNEXPECTED;
+    } else if (open && !x->name_ok) {
+        code = BR_ERR_X509_BAD_SERVER_NAME;
+    }
+    x->reason = code == 0 ? HTOK_REASON_NONE : htoki_x509_reason(code);
+    if (code == 0 && x->refusal != HTOK_REASON_NONE) {
+        x->reason = x->refusal;
+        code = x->refusal == HTOK_REASON_CERTIFICATE_USAGE ? BR_ERR_X509_FORBIDDEN_KEY_USAGE
+                                                           : BR_ERR_X509_BAD_SERVER_NAME;
+    } else if (code == 0 && x->pin_count != 0 && !x->pinned && !(x->anchor_count != 0 && x->anchor_pinned)) {
+        x->reason = HTOK_REASON_CERTIFICATE_PIN;
+        code = BR_ERR_X509_NOT_TRUSTED;
+    }
+    x->code = code;
+    x->passed = code == 0;
+    return (unsigned)code;
+}
+
+static const br_x509_pkey *htoki_x509_get_pkey(const br_x509_class *const *context, unsigned *usages) {
+    const htoki_x509 *x = (const htoki_x509 *)(const void *)context;
+    return x->passed ? x->minimal.vtable->get_pkey(&x->minimal.vtable, usages) : NULL;
+}
+
+static const br_x509_class htoki_x509_vtable = {
+    sizeof(htoki_x509),  htoki_x509_start_chain, htoki_x509_start_cert, htoki_x509_append,
+    htoki_x509_end_cert, htoki_x509_end_chain,   htoki_x509_get_pkey};
+
+static void htoki_put_date(htoki_writer *w, const char digits[14]) {
+    size_t i;
+    for (i = 0; i < 12; i++) {
+        htoki_put(w, digits + i, 1);
+        if (i == 3 || i == 5 || i == 7 || i == 9) {
+            htoki_put_char(w, i == 7 ? ' ' : i == 9 ? ':' : '-');
+        }
+    }
+}
+
+static void htoki_put_pins_seen(htoki_writer *w, const htoki_x509 *x) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t i, k;
+    htoki_put_text(w, "seen:");
+    for (i = 0; i < x->seen_count; i++) {
+        htoki_put_text(w, i == 0 ? " sha256/" : ", sha256/");
+        for (k = 0; k < HTOKI_SEEN_PART; k += 3) {
+            const unsigned char *p = x->seen[i] + k;
+            uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+            htoki_put_char(w, digits[bits >> 18]);
+            htoki_put_char(w, digits[bits >> 12 & 63]);
+            htoki_put_char(w, digits[bits >> 6 & 63]);
+            htoki_put_char(w, digits[bits & 63]);
+        }
+        htoki_put_text(w, "...");
+    }
+}
+
+static void htoki_put_distrust(htoki_writer *w, const htoki_x509 *x) {
+    if (x->code == BR_ERR_X509_DN_MISMATCH) {
+        htoki_put_text(w, "a certificate in the server's chain is not from the issuer of the one before");
+    } else if (x->anchor_count != 0) {
+        htoki_put_text(w, "a trusted certificate has the issuer's name, but did not sign");
+    } else if (x->anchor_expired) {
+        htoki_put_text(w, "the trusted certificate that may have signed has expired");
+    } else {
+        htoki_put_text(w, "the server sent ");
+        htoki_put_decimal(w, x->number);
+        htoki_put_text(w, x->number == 1 ? " certificate; its issuer is not among the trusted"
+                                         : " certificates; the last one's issuer is not among the trusted");
+    }
+}
+
+/* The facts behind the reason. */
+static void htoki_x509_detail(const htoki_x509 *x, htoki_writer *w) {
+    switch ((int)x->reason) {
+    case HTOK_REASON_CERTIFICATE_NAME:
+        if (!x->name_ok) {
+            htoki_put_text(w,
+                           x->der.names_seen ? "certificate is for " : "certificate holds no subjectAltName");
+            htoki_put(w, x->reference.names, x->reference.names_len);
+            htoki_put_text(w, x->reference.names_len == HTOKI_NAMES_BYTES ? "..." : "");
+        }
+        break;
+    case HTOK_REASON_CERTIFICATE_TIME:
+        htoki_put_text(w, "valid from ");
+        htoki_put_date(w, x->der.not_before);
+        htoki_put_text(w, " to ");
+        htoki_put_date(w, x->der.not_after);
+        htoki_put_text(w, ", checked at ");
+        htoki_put_date(w, x->now);
+        htoki_put_text(w, " UTC");
+        break;
+    case HTOK_REASON_CERTIFICATE_UNTRUSTED: htoki_put_distrust(w, x); break;
+    case HTOK_REASON_CERTIFICATE_PIN: htoki_put_pins_seen(w, x); break;
+    default: htoki_put_text(w, x->reason == x->refusal && x->why ? x->why : ""); break;
+    }
+}
+
+/* >>tls -------------------------------------------------------------------------------------------------- */
+/* BearSSL's engine for one connection: TLS 1.2, ECDHE and AEAD only. Takes bytes of the wire and of the application;
+   gives the same the other way round. Must not know: sockets, HTTP. */
+
+/* Lives as long as the client; must not move. */
+typedef struct htoki_tls {
+    br_ssl_client_context client;
+    htoki_x509 *x509; /* during a handshake only */
+    bool started, established, resumable;
+} htoki_tls;
+
+typedef struct htoki_tls_config {
+    const char *host;             /* as in the URL, without brackets; never empty */
+    const unsigned char *address; /* its bytes when it is a literal, else NULL */
+    size_t address_len;
+    htok_view trust;         /* borrowed until the handshake ends, as the pins are */
+    const char *const *pins; /* "sha256/BASE64" */
+    size_t pin_count;
+    bool time_known;
+    int64_t unix_seconds;
+    const unsigned char *entropy; /* 32 bytes or more */
+    size_t entropy_len;
+    void *record_in, *record_out;
+    size_t record_in_size, record_out_size;
+    void *scratch; /* holds an htoki_x509; free for other uses once htoki_tls_established() */
+    size_t scratch_size;
+    bool
+        resume; /* host, port, trust and pins are those of the last connection of this htoki_tls: its session may
+                    go on, which skips the certificate */
+} htoki_tls_config;
+
+#define HTOKI_TLS_RECORD_IN_BYTES(payload)  ((payload) + (BR_SSL_BUFSIZE_INPUT - 16384))
+#define HTOKI_TLS_RECORD_OUT_BYTES(payload) ((payload) + (BR_SSL_BUFSIZE_OUTPUT - 16384))
+
+#if HTOKI_STRINGS
+/* The text with this number of a list of texts, each followed by a NUL. */
+static const char *htoki_nth_text(const char *list, size_t number) {
+    while (number-- != 0) {
+        list += strlen(list) + 1;
+    }
+    return list;
+}
+
+/* BearSSL documents its numbers as fixed. Alerts: RFC 5246 section 7.2, RFC 6066, 7301, 7507 and 8446. */
+static const char *htoki_tls_error_text(int code) {
+    static const char errors[] =
+        "BR_ERR_OK\0BR_ERR_BAD_PARAM\0BR_ERR_BAD_STATE\0BR_ERR_UNSUPPORTED_VERSION\0BR_ERR_BAD_VERSION\0"
+        "BR_ERR_BAD_LENGTH\0BR_ERR_TOO_LARGE\0BR_ERR_BAD_MAC\0BR_ERR_NO_RANDOM\0BR_ERR_UNKNOWN_TYPE\0"
+        "BR_ERR_UNEXPECTED\0\0BR_ERR_BAD_CCS\0BR_ERR_BAD_ALERT\0BR_ERR_BAD_HANDSHAKE\0"
+        "BR_ERR_OVERSIZED_ID\0BR_ERR_BAD_CIPHER_SUITE\0BR_ERR_BAD_COMPRESSION\0BR_ERR_BAD_FRAGLEN\0"
+        "BR_ERR_BAD_SECRENEG\0BR_ERR_EXTRA_EXTENSION\0BR_ERR_BAD_SNI\0BR_ERR_BAD_HELLO_DONE\0"
+        "BR_ERR_LIMIT_EXCEEDED\0BR_ERR_BAD_FINISHED\0BR_ERR_RESUME_MISMATCH\0BR_ERR_INVALID_ALGORITHM\0"
+        "BR_ERR_BAD_SIGNATURE\0BR_ERR_WRONG_KEY_USAGE\0BR_ERR_NO_CLIENT_AUTH\0\0BR_ERR_IO\0"
+        "BR_ERR_X509_OK\0BR_ERR_X509_INVALID_VALUE\0BR_ERR_X509_TRUNCATED\0BR_ERR_X509_EMPTY_CHAIN\0"
+        "BR_ERR_X509_INNER_TRUNC\0BR_ERR_X509_BAD_TAG_CLASS\0BR_ERR_X509_BAD_TAG_VALUE\0"
+        "BR_ERR_X509_INDEFINITE_LENGTH\0BR_ERR_X509_EXTRA_ELEMENT\0BR_ERR_X509_UNEXPECTED\0"
+        "BR_ERR_X509_NOT_CONSTRUCTED\0BR_ERR_X509_NOT_PRIMITIVE\0BR_ERR_X509_PARTIAL_BYTE\0"
+        "BR_ERR_X509_BAD_BOOLEAN\0BR_ERR_X509_OVERFLOW\0BR_ERR_X509_BAD_DN\0BR_ERR_X509_BAD_TIME\0"
+        "BR_ERR_X509_UNSUPPORTED\0BR_ERR_X509_LIMIT_EXCEEDED\0BR_ERR_X509_WRONG_KEY_TYPE\0"
+        "BR_ERR_X509_BAD_SIGNATURE\0BR_ERR_X509_TIME_UNKNOWN\0BR_ERR_X509_EXPIRED\0"
+        "BR_ERR_X509_DN_MISMATCH\0BR_ERR_X509_BAD_SERVER_NAME\0BR_ERR_X509_CRITICAL_EXTENSION\0"
+        "BR_ERR_X509_NOT_CA\0BR_ERR_X509_FORBIDDEN_KEY_USAGE\0BR_ERR_X509_WEAK_PUBLIC_KEY\0\0"
+        "BR_ERR_X509_NOT_TRUSTED\0";
+    static const unsigned char numbers[] = {0,   10,  20,  21,  22,  30,  40,  41,  42,  43, 44, 45,
+                                            46,  47,  48,  49,  50,  51,  60,  70,  71,  80, 86, 90,
+                                            100, 109, 110, 111, 112, 113, 114, 115, 116, 120};
+    static const char alerts[] =
+        "alert received: close_notify\0alert received: unexpected_message\0"
+        "alert received: bad_record_mac\0alert received: decryption_failed\0"
+        "alert received: record_overflow\0alert received: decompression_failure\0"
+        "alert received: handshake_failure\0alert received: no_certificate\0"
+        "alert received: bad_certificate\0alert received: unsupported_certificate\0"
+        "alert received: certificate_revoked\0alert received: certificate_expired\0"
+        "alert received: certificate_unknown\0alert received: illegal_parameter\0"
+        "alert received: unknown_ca\0alert received: access_denied\0alert received: decode_error\0"
+        "alert received: decrypt_error\0alert received: export_restriction\0"
+        "alert received: protocol_version\0alert received: insufficient_security\0"
+        "alert received: internal_error\0alert received: inappropriate_fallback\0"
+        "alert received: user_canceled\0alert received: no_renegotiation\0"
+        "alert received: missing_extension\0alert received: unsupported_extension\0"
+        "alert received: certificate_unobtainable\0alert received: unrecognized_name\0"
+        "alert received: bad_certificate_status_response\0alert received: bad_certificate_hash_value\0"
+        "alert received: unknown_psk_identity\0alert received: certificate_required\0"
+        "alert received: no_application_protocol\0";
+    const char *text = "";
+    size_t i;
+    for (i = 0; i < HTOKI_COUNT(numbers); i++) {
+        if (code == BR_ERR_RECV_FATAL_ALERT + numbers[i]) {
+            return htoki_nth_text(alerts, i);
+        }
+    }
+    if (code >= BR_ERR_OK && code <= BR_ERR_X509_NOT_TRUSTED) {
+        text = htoki_nth_text(errors, (size_t)code);
+    }
+    return text[0] != '\0'                   ? text
+           : code >= BR_ERR_SEND_FATAL_ALERT ? "alert sent"
+           : code >= BR_ERR_RECV_FATAL_ALERT ? "alert received"
+                                             : "unknown";
+}
+
+/* What to do about it, in one sentence; "" when there is nothing to say. */
+static const char *htoki_tls_hint(const htok_error *e) {
+    switch ((int)e->reason) {
+    case HTOK_REASON_CERTIFICATE_TIME: return "check this machine's clock first";
+    case HTOK_REASON_CERTIFICATE_NAME:
+        return "check the host in the URL; a common name without subjectAltName is not enough";
+    case HTOK_REASON_CERTIFICATE_UNTRUSTED:
+        return "the server may leave out its intermediate certificates, or its root is missing among the "
+               "trusted";
+    case HTOK_REASON_CERTIFICATE_PIN: return "the server may have a new key, or somebody is in between";
+    case HTOK_REASON_TLS_CLOSED: return "it may want TLS 1.3 only, or it is no TLS server";
+    case HTOK_REASON_TLS_ALPN: return "the server does not offer HTTP/1.1";
+    default: break;
+    }
+    switch (e->tls_error) {
+    case BR_ERR_UNSUPPORTED_VERSION: return "the server speaks an older TLS than 1.2";
+    case BR_ERR_BAD_VERSION:
+    case BR_ERR_UNKNOWN_TYPE: return "this may be no TLS server: check the port";
+    case BR_ERR_TOO_LARGE: return "its records are larger than record_bytes";
+    case BR_ERR_X509_UNSUPPORTED: return "SHA-1, RSA-PSS, Ed25519 and unusual curves are not supported";
+    case BR_ERR_X509_LIMIT_EXCEEDED: return "RSA keys of more than 4096 bits are not supported";
+    case BR_ERR_X509_WEAK_PUBLIC_KEY: return "RSA keys of less than 2048 bits are refused";
+    case BR_ERR_X509_CRITICAL_EXTENSION: return "a critical extension is not supported";
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE:
+        return "the server may want TLS 1.3, another cipher suite than ECDHE with AES-GCM or ChaCha20, a "
+               "client "
+               "certificate, or (FIPS) the extended master secret";
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_PROTOCOL_VERSION:
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_INSUFFICIENT_SECURITY: return "this server refuses TLS 1.2";
+    case BR_ERR_RECV_FATAL_ALERT + 112: return "the server does not know this host name";
+    default: return "";
+    }
+}
+#else
+static const char *htoki_tls_error_text(int code) {
+    (void)code;
+    return "";
+}
+
+static const char *htoki_tls_hint(const htok_error *e) {
+    (void)e;
+    return "";
+}
+#endif
+
+/* AES is fast, and free of cache timing without bit slicing, only where the CPU has instructions for it. */
+static bool htoki_tls_has_aes(void) {
+    return (br_aes_x86ni_ctr_get_vtable() != NULL && br_ghash_pclmul_get() != 0) ||
+           (br_aes_pwr8_ctr_get_vtable() != NULL && br_ghash_pwr8_get() != 0);
+}
+
+static void htoki_tls_set_algorithms(br_ssl_engine_context *engine) {
+    static const uint16_t suites[] = {
+        BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,       BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384};
+    static const uint16_t suites_without_aes[] = {
+        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,       BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384};
+    static const char *protocols[1] = {"http/1.1"};
+    br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
+    br_ssl_engine_set_suites(engine, htoki_tls_has_aes() ? suites : suites_without_aes, HTOKI_COUNT(suites));
+    br_ssl_engine_set_default_rsavrfy(engine);
+    br_ssl_engine_set_default_ecdsa(engine);
+    br_ssl_engine_set_default_aes_gcm(engine);
+    br_ssl_engine_set_default_chapol(engine);
+    br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
+    br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
+    br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
+    br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
+    br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
+    br_ssl_engine_set_protocol_names(engine, protocols, 1);
+    br_ssl_engine_set_all_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
+}
+
+/* BearSSL asks the server for fragments (RFC 6066 section 4) that fit both buffers. A small one for sending must not
+   make the server's records small as well. */
+static void htoki_tls_set_buffers(br_ssl_engine_context *engine, const htoki_tls_config *config) {
+    unsigned log = 14;
+    br_ssl_engine_set_buffers_bidi(engine, config->record_in, config->record_in_size, config->record_out,
+                                   config->record_out_size);
+    while (log > 9 && config->record_in_size < HTOKI_TLS_RECORD_IN_BYTES((size_t)1 << log)) {
+        log--;
+    }
+    engine->log_max_frag_len = (unsigned char)(log == 13 ? 12 : log);
+}
+
+/* The name for the server and for comparing: lower case, without a last dot. Empty for addresses (RFC 6066 section
+   3 allows no literals). False when it is too long. */
+static bool htoki_tls_name(const htoki_tls_config *config, char name[256]) {
+    size_t i, len = config->address != NULL ? 0 : strlen(config->host);
+    len -= len > 1 && config->host[len - 1] == '.';
+    for (i = 0; i < len && i < 255; i++) {
+        name[i] = htoki_lower(config->host[i]);
+    }
+    name[i] = '\0';
+    return len == i;
+}
+
+static void htoki_x509_setup(htoki_x509 *x, const htoki_tls_config *config,
+                             const br_ssl_engine_context *engine) {
+    br_x509_minimal_context *minimal = &x->minimal;
+    htoki_reference *r = &x->reference;
+    const char *dot;
+    memset(x, 0, sizeof *x);
+    x->vtable = &htoki_x509_vtable;
+    br_x509_minimal_init(minimal, &htoki_name_hash_vtable, NULL, 0);
+    br_x509_minimal_set_rsa(minimal, engine->irsavrfy);
+    br_x509_minimal_set_ecdsa(minimal, engine->iec, engine->iecdsa);
+    br_x509_minimal_set_hash(minimal, br_sha256_ID, &br_sha256_vtable);
+    br_x509_minimal_set_hash(minimal, br_sha384_ID, &br_sha384_vtable);
+    br_x509_minimal_set_hash(minimal, br_sha512_ID, &br_sha512_vtable);
+    br_x509_minimal_set_minrsa(minimal, 2048 / 8);
+    br_x509_minimal_set_time(minimal, (uint32_t)(config->unix_seconds / 86400) + 719528u,
+                             (uint32_t)(config->unix_seconds % 86400));
+    (void)htoki_time_digits(config->unix_seconds, x->now);
+    x->trust = config->trust;
+    x->pins = config->pins;
+    x->pin_count = config->pin_count;
+    r->names = (char *)x->store;
+    r->host = engine->server_name;
+    r->host_len = strlen(r->host);
+    dot = strchr(r->host, '.');
+    if (dot != NULL && dot != r->host && strchr(dot + 1, '.') != NULL) {
+        r->rest_at = (size_t)(dot + 1 - r->host);
+    }
+    if (config->address != NULL) {
+        r->address_len = (unsigned char)config->address_len;
+        memcpy(r->address, config->address, config->address_len);
+    }
+}
+
+static void htoki_tls_forget(htoki_tls *t) {
+    htoki_wipe(t, sizeof *t);
+}
+
+static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_error *e) {
+    br_ssl_engine_context *engine = &t->client.eng;
+    br_ssl_session_parameters session;
+    char name[256], digits[14];
+    bool resume = config->resume && t->resumable && br_ssl_engine_last_error(engine) == BR_ERR_OK;
+    br_ssl_engine_get_session_parameters(engine, &session);
+    htoki_tls_forget(t);
+    if (!config->time_known || !htoki_time_digits(config->unix_seconds, digits)) {
+        (void)htoki_fail(e, HTOK_REASON_TIME_UNKNOWN, HTOK_PHASE_HANDSHAKE);
+    } else if (config->entropy_len < 32) {
+        (void)htoki_fail(e, HTOK_REASON_ENTROPY_MISSING, HTOK_PHASE_HANDSHAKE);
+    } else if (config->host[0] == '\0' || !htoki_tls_name(config, name) ||
+               config->scratch_size < sizeof(htoki_x509) ||
+               (config->address != NULL && config->address_len != 4 && config->address_len != 16)) {
+        (void)htoki_fail(e, HTOK_REASON_INTERNAL, HTOK_PHASE_HANDSHAKE);
+    } else {
+        br_ssl_client_zero(&t->client);
+        htoki_tls_set_algorithms(engine);
+        htoki_tls_set_buffers(engine, config);
+        br_ssl_engine_inject_entropy(engine, config->entropy, config->entropy_len);
+        if (resume) {
+            br_ssl_engine_set_session_parameters(engine, &session);
+        }
+        t->started =
+            br_ssl_engine_last_error(engine) == BR_ERR_OK && br_ssl_client_reset(&t->client, name, resume);
+        if (t->started) {
+            t->x509 = (htoki_x509 *)config->scratch;
+            htoki_x509_setup(t->x509, config, engine);
+            br_ssl_engine_set_x509(engine, &t->x509->vtable);
+        } else {
+            e->tls_error = br_ssl_engine_last_error(engine);
+            (void)htoki_fail(
+                e, e->tls_error == BR_ERR_NO_RANDOM ? HTOK_REASON_ENTROPY_MISSING : HTOK_REASON_TLS_FAILED,
+                HTOK_PHASE_HANDSHAKE);
+        }
+    }
+    htoki_wipe(&session, sizeof session);
+    return t->started;
+}
+
+/* Ends the handshake as soon as the engine is through, and cuts all its ties to the scratch memory. */
+static void htoki_tls_settle(htoki_tls *t) {
+    br_ssl_engine_context *engine = &t->client.eng;
+    unsigned state = br_ssl_engine_current_state(engine);
+    if (t->x509 != NULL && state != BR_SSL_CLOSED && (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0) {
+        br_ssl_engine_set_x509(engine, NULL);
+        t->x509 = NULL;
+        t->established = t->resumable = true;
+    }
+}
+
+/* Complete, and the server chose http/1.1 or nothing: the engine fails otherwise. */
+static bool htoki_tls_established(const htoki_tls *t) {
+    return t->established;
+}
+
+/* For whatever reason. No flag at all is a dead end of BearSSL 0.6 and as good as closed. */
+static bool htoki_tls_closed(const htoki_tls *t) {
+    unsigned state = br_ssl_engine_current_state(&t->client.eng);
+    return !t->started || state == 0 || (state & BR_SSL_CLOSED) != 0;
+}
+
+/* By the server's close_notify after the handshake. */
+static bool htoki_tls_closed_cleanly(const htoki_tls *t) {
+    return t->established && t->client.eng.shutdown_recv != 0 &&
+           br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK;
+}
+
+/* Bytes for the wire, or NULL: send some and say how many. */
+static unsigned char *htoki_tls_wire_out(htoki_tls *t, size_t *len) {
+    *len = 0;
+    return t->started ? br_ssl_engine_sendrec_buf(&t->client.eng, len) : NULL;
+}
+
+static void htoki_tls_wire_out_done(htoki_tls *t, size_t len) {
+    if (len != 0) {
+        br_ssl_engine_sendrec_ack(&t->client.eng, len);
+        htoki_tls_settle(t);
+    }
+}
+
+/* Room for bytes from the wire, or NULL: fill some and say how many. */
+static unsigned char *htoki_tls_wire_in(htoki_tls *t, size_t *len) {
+    *len = 0;
+    return t->started ? br_ssl_engine_recvrec_buf(&t->client.eng, len) : NULL;
+}
+
+static void htoki_tls_wire_in_done(htoki_tls *t, size_t len) {
+    if (len != 0) {
+        br_ssl_engine_recvrec_ack(&t->client.eng, len);
+        htoki_tls_settle(t);
+    }
+}
+
+/* Room for the application's bytes, or NULL. They leave when it is full, or flushed. */
+static unsigned char *htoki_tls_data_out(htoki_tls *t, size_t *len) {
+    *len = 0;
+    return t->established ? br_ssl_engine_sendapp_buf(&t->client.eng, len) : NULL;
+}
+
+static void htoki_tls_data_out_done(htoki_tls *t, size_t len) {
+    if (len != 0) {
+        br_ssl_engine_sendapp_ack(&t->client.eng, len);
+    }
+}
+
+static void htoki_tls_flush(htoki_tls *t) {
+    if (t->established) {
+        br_ssl_engine_flush(&t->client.eng, 0);
+    }
+}
+
+/* Bytes for the application, or NULL. */
+static unsigned char *htoki_tls_data_in(htoki_tls *t, size_t *len) {
+    *len = 0;
+    return t->established ? br_ssl_engine_recvapp_buf(&t->client.eng, len) : NULL;
+}
+
+static void htoki_tls_data_in_done(htoki_tls *t, size_t len) {
+    if (len != 0) {
+        br_ssl_engine_recvapp_ack(&t->client.eng, len);
+    }
+}
+
+/* Queues a close_notify, for which one try to send is enough. BearSSL 0.6 never ends while a byte is unread. */
+static void htoki_tls_close(htoki_tls *t) {
+    size_t len;
+    if (t->started) {
+        if (htoki_tls_data_in(t, &len) != NULL) {
+            htoki_tls_data_in_done(t, len);
+        }
+        br_ssl_engine_close(&t->client.eng);
+    }
+}
+
+static htok_reason htoki_tls_reason(const htoki_tls *t, int code) {
+    bool hello = t->x509 != NULL && t->x509->der.role == HTOKI_ROLE_SERVER && !t->x509->active;
+    if (code == BR_ERR_OK) {
+        return t->established ? HTOK_REASON_CLOSED_EARLY : HTOK_REASON_TLS_CLOSED;
+    }
+    if (code == BR_ERR_RECV_FATAL_ALERT + BR_ALERT_NO_APPLICATION_PROTOCOL ||
+        (code == BR_ERR_UNEXPECTED && hello && t->client.eng.session.cipher_suite != 0)) {
+        return HTOK_REASON_TLS_ALPN;
+    }
+    if (code >= BR_ERR_RECV_FATAL_ALERT && code < BR_ERR_SEND_FATAL_ALERT) {
+        return HTOK_REASON_TLS_ALERT;
+    }
+    if (code == BR_ERR_NO_RANDOM) {
+        return HTOK_REASON_ENTROPY_MISSING;
+    }
+    if (code == BR_ERR_WRONG_KEY_USAGE) {
+        return HTOK_REASON_CERTIFICATE_USAGE;
+    }
+    if (t->x509 != NULL && t->x509->code == code && t->x509->reason != HTOK_REASON_NONE) {
+        return t->x509->reason;
+    }
+    return HTOK_REASON_TLS_FAILED;
+}
+
+/* Fills the record from what ended the connection: the certificates' verdict or the engine's error. To be called
+   before the scratch memory gets another use. */
+static htok_kind htoki_tls_failure(htoki_tls *t, htok_phase phase, htok_error *e) {
+    int code = br_ssl_engine_last_error(&t->client.eng);
+    htok_reason reason = htoki_tls_reason(t, code);
+    if (e->kind == HTOK_OK) {
+        htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
+        e->tls_error = code;
+        if (t->x509 != NULL && t->x509->code == code && reason == t->x509->reason) {
+            htoki_x509_detail(t->x509, &w);
+        }
+        (void)htoki_writer_end(&w);
+    }
+    return htoki_fail(e, reason, phase);
+}
+#endif
+
+/* >>sockets ---------------------------------------------------------------------------------------------- */
+/* The built-in transport and name look-up, POSIX and Winsock. Takes a host, a port and the time; gives a TCP
+   stream without ever waiting. Must not know: TLS, HTTP, deadlines. */
+
+#if HTOKI_SOCKETS
+
+#if HTOKI_WINDOWS
+typedef SOCKET htoki_socket;
+#define HTOKI_NO_SOCKET       INVALID_SOCKET
+#define HTOKI_NET_ERROR(name) WSA##name
+#else
+typedef int htoki_socket;
+#define HTOKI_NO_SOCKET       (-1)
+#define HTOKI_NET_ERROR(name) name
+#endif
+#define HTOKI_ADDRESSES     8u   /* tried for one host; more are left out */
+#define HTOKI_STEP_MS       10u  /* between two looks where no single descriptor tells of progress */
+#define HTOKI_HEAD_START_MS 250u /* of one address before the next: RFC 8305 section 5 */
+#define HTOKI_RETRIES       100u /* of a system call that signals interrupt */
+
+static int htoki_net_errno(void) {
+#if HTOKI_WINDOWS
+    return WSAGetLastError();
+#else
+    return errno;
+#endif
+}
+
+static void htoki_socket_close(htoki_socket *handle) {
+    if (*handle != HTOKI_NO_SOCKET) {
+#if HTOKI_WINDOWS
+        closesocket(*handle);
+#else
+        close(*handle); /* never again after EINTR: the number may belong to another thread by then */
+#endif
+        *handle = HTOKI_NO_SOCKET;
+    }
+}
+
+/* A non-blocking TCP socket that no child process inherits and that raises no SIGPIPE. */
+static htoki_socket htoki_socket_open(int family) {
+    int on = 1;
+    bool fit;
+#if HTOKI_WINDOWS
+    u_long non_blocking = 1;
+    htoki_socket handle = socket(family, SOCK_STREAM, IPPROTO_TCP);
+    if (handle == HTOKI_NO_SOCKET) {
+        return handle;
+    }
+    SetHandleInformation((HANDLE)handle, HANDLE_FLAG_INHERIT, 0);
+    fit = ioctlsocket(handle, (long)FIONBIO, &non_blocking) == 0;
+#else
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+    htoki_socket handle = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+    fit = handle != HTOKI_NO_SOCKET;
+#else
+    htoki_socket handle = socket(family, SOCK_STREAM, IPPROTO_TCP);
+    fit = handle != HTOKI_NO_SOCKET && fcntl(handle, F_SETFD, FD_CLOEXEC) == 0 &&
+          fcntl(handle, F_SETFL, O_NONBLOCK) == 0;
+#endif
+#ifdef SO_NOSIGPIPE
+    fit = fit && setsockopt(handle, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on) == 0;
+#endif
+#endif
+    if (!fit) {
+        htoki_socket_close(&handle);
+        return handle;
+    }
+    /* The handshake's last records are small: without this they wait for a delayed acknowledgement. */
+    (void)setsockopt(handle, IPPROTO_TCP, TCP_NODELAY, (const char *)&on, sizeof on);
+    return handle;
+}
+
+/* Starts connecting: OK, AGAIN (under way) or FAILED, with the socket closed. */
+static htok_io htoki_socket_connect(htoki_socket *handle, const htok_address *address, uint16_t port,
+                                    int *os_error) {
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    const struct sockaddr *name;
+    int result;
+    if (address->length == 4) {
+        memset(&v4, 0, sizeof v4);
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons(port);
+        memcpy(&v4.sin_addr, address->bytes, 4);
+        name = (const struct sockaddr *)&v4;
+    } else {
+        memset(&v6, 0, sizeof v6);
+        v6.sin6_family = AF_INET6;
+        v6.sin6_port = htons(port);
+        v6.sin6_scope_id = address->scope_id;
+        memcpy(&v6.sin6_addr, address->bytes, 16);
+        name = (const struct sockaddr *)&v6;
+    }
+    *handle = htoki_socket_open(name->sa_family);
+    if (*handle == HTOKI_NO_SOCKET) {
+        *os_error = htoki_net_errno();
+        return HTOK_IO_FAILED;
+    }
+    result = connect(*handle, name, address->length == 4 ? sizeof v4 : sizeof v6);
+    if (result == 0) {
+        return HTOK_IO_OK;
+    }
+    *os_error = htoki_net_errno();
+    /* An interrupted connect goes on by itself. Only Winsock says WOULDBLOCK for one under way: elsewhere
+       that is a shortage, and the socket would look writable. */
+    if (*os_error == HTOKI_NET_ERROR(EINPROGRESS) || *os_error == HTOKI_NET_ERROR(EALREADY) ||
+        *os_error == HTOKI_NET_ERROR(EINTR) || (HTOKI_WINDOWS && *os_error == HTOKI_NET_ERROR(EWOULDBLOCK))) {
+        return HTOK_IO_AGAIN;
+    }
+    htoki_socket_close(handle);
+    return HTOK_IO_FAILED;
+}
+
+/* 1 when a connect has ended well or badly, 0 when not yet, -1 on failure. */
+static int htoki_socket_settled(htoki_socket handle) {
+#if HTOKI_WINDOWS
+    /* Before Windows 10 version 2004 WSAPoll() never tells of a refusal; select() does, in the third set. */
+    struct timeval now = {0, 0};
+    fd_set writable, failed;
+    writable.fd_count = 1;
+    writable.fd_array[0] = handle;
+    failed = writable;
+    return select(0, NULL, &writable, &failed, &now);
+#else
+    struct pollfd entry;
+    int result;
+    entry.fd = handle;
+    entry.events = POLLOUT;
+    entry.revents = 0;
+    result = poll(&entry, 1, 0);
+    return result < 0 && (errno == EINTR || errno == EAGAIN) ? 0 : result;
+#endif
+}
+
+/* How a connect under way is doing. Closes nothing. */
+static htok_io htoki_socket_check(htoki_socket handle, int *os_error) {
+    int result = htoki_socket_settled(handle), error = 0;
+    socklen_t size = sizeof error;
+    if (result == 0) {
+        return HTOK_IO_AGAIN;
+    }
+    if (result < 0 || getsockopt(handle, SOL_SOCKET, SO_ERROR, (char *)&error, &size) != 0) {
+        error = htoki_net_errno();
+    }
+    *os_error = error;
+    return error == 0 ? HTOK_IO_OK : HTOK_IO_FAILED;
+}
+
+#if HTOKI_RESOLVER
+
+/* One look-up. It belongs to the client and to the worker, and whoever leaves last releases it: a client may
+   give a look-up up, or end, while getaddrinfo() takes its minutes. So the allocator must be usable from any
+   thread, and it and this code must stay until the last worker has ended. */
+typedef struct htoki_job {
+    htok_allocator allocator;
+    htok_address addresses[HTOKI_ADDRESSES];
+    size_t count;
+    int os_error;
+#if HTOKI_THREADS && HTOKI_WINDOWS
+    volatile LONG owners;
+#else
+    int owners;
+#endif
+#if HTOKI_THREADS && !HTOKI_WINDOWS
+    pthread_mutex_t lock;
+    int signal; /* the worker's end of a pair; its end of file wakes the client */
+#endif
+    char host[256];
+} htoki_job;
+
+/* The client's side. */
+typedef struct htoki_lookup {
+    const htok_allocator *allocator;
+    htoki_job *job;
+    intptr_t descriptor;
+} htoki_lookup;
+
+/* Changes the number of owners and returns the new one. Once the worker has left, its results may be read. */
+static int htoki_job_owners(htoki_job *job, int change) {
+#if !HTOKI_THREADS
+    return job->owners += change;
+#elif HTOKI_WINDOWS
+    return (int)InterlockedExchangeAdd(&job->owners, change) + change;
+#else
+    int owners;
+    pthread_mutex_lock(&job->lock);
+    job->owners += change;
+    owners = job->owners;
+    pthread_mutex_unlock(&job->lock);
+    return owners;
+#endif
+}
+
+static void htoki_job_leave(htoki_job *job) {
+    if (htoki_job_owners(job, -1) == 0) {
+        htok_allocator allocator = job->allocator;
+#if HTOKI_THREADS && !HTOKI_WINDOWS
+        pthread_mutex_destroy(&job->lock);
+#endif
+        allocator.release(allocator.context, job, sizeof *job);
+    }
+}
+
+static void htoki_job_collect(htoki_job *job, const struct addrinfo *list) {
+    for (; list && job->count < HTOKI_ADDRESSES; list = list->ai_next) {
+        htok_address *address = &job->addresses[job->count];
+        memset(address, 0, sizeof *address);
+        if (list->ai_family == AF_INET) {
+            struct sockaddr_in v4;
+            memcpy(&v4, list->ai_addr, sizeof v4);
+            address->length = 4;
+            memcpy(address->bytes, &v4.sin_addr, 4);
+            job->count++;
+        } else if (list->ai_family == AF_INET6) {
+            struct sockaddr_in6 v6;
+            memcpy(&v6, list->ai_addr, sizeof v6);
+            address->length = 16;
+            address->scope_id = (uint32_t)v6.sin6_scope_id;
+            memcpy(address->bytes, &v6.sin6_addr, 16);
+            job->count++;
+        }
+    }
+}
+
+/* Runs on the worker; without threads, on the caller, whom it then blocks. */
+static void htoki_job_run(htoki_job *job) {
+    struct addrinfo hints, *list = NULL;
+    int result;
+#if HTOKI_THREADS && !HTOKI_WINDOWS
+    int wake = job->signal;
+#endif
+#if HTOKI_WINDOWS
+    /* A Winsock reference of its own: the client may have given up its own meanwhile. */
+    WSADATA data;
+    result = WSAStartup(MAKEWORD(2, 2), &data);
+    if (result != 0) {
+        job->os_error = result;
+        htoki_job_leave(job);
+        return;
+    }
+#endif
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_protocol = IPPROTO_TCP;
+    hints.ai_flags = AI_ADDRCONFIG;
+    result = getaddrinfo(job->host, NULL, &hints, &list);
+#ifdef EAI_SYSTEM
+    /* errno says more. Where EAI_ codes are negative (glibc, musl) the two cannot be mixed up. */
+    if (result == EAI_SYSTEM && result < 0 && errno > 0) {
+        result = errno;
+    }
+#endif
+    if (result == 0) {
+        htoki_job_collect(job, list);
+        freeaddrinfo(list);
+    }
+    job->os_error = result == 0 && job->count == 0 ? EAI_NONAME : result;
+#if HTOKI_WINDOWS
+    WSACleanup();
+#endif
+    htoki_job_leave(job);
+#if HTOKI_THREADS && !HTOKI_WINDOWS
+    /* Shut down first: a process forked meanwhile may hold a copy of the descriptor open. */
+    if (wake >= 0) {
+        (void)shutdown(wake, SHUT_RDWR);
+        close(wake);
+    }
+#endif
+}
+
+#if HTOKI_THREADS && HTOKI_WINDOWS
+
+static DWORD WINAPI htoki_job_main(LPVOID argument) {
+    htoki_job_run((htoki_job *)argument);
+    return 0;
+}
+
+static bool htoki_job_detach(htoki_job *job) {
+    HANDLE thread = CreateThread(NULL, 0, htoki_job_main, job, 0, NULL);
+    if (!thread) {
+        return false;
+    }
+    CloseHandle(thread);
+    return true;
+}
+
+#elif HTOKI_THREADS
+
+static void *htoki_job_main(void *argument) {
+    htoki_job_run((htoki_job *)argument);
+    return NULL;
+}
+
+/* The thread is born with all signals blocked, so the host's handlers never run on it. */
+static bool htoki_job_detach(htoki_job *job) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, old;
+    bool made = false;
+    if (pthread_attr_init(&attributes) != 0) {
+        return false;
+    }
+    sigfillset(&all);
+    if (pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
+        pthread_sigmask(SIG_SETMASK, &all, &old) == 0) {
+        made = pthread_create(&thread, &attributes, htoki_job_main, job) == 0;
+        (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    }
+    pthread_attr_destroy(&attributes);
+    return made;
+}
+
+/* Two connected descriptors, the client's and the worker's, or none: then the client looks from time to time.
+   A pair of sockets, for unlike a pipe it can tell of its end by shutdown() and never raises SIGPIPE. */
+static void htoki_job_pair(htoki_job *job, intptr_t *descriptor) {
+    int ends[2] = {-1, -1};
+#ifdef SOCK_CLOEXEC
+    bool made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;
+#else
+    bool made = socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0;
+    if (made) {
+        (void)fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+        (void)fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    }
+#endif
+    *descriptor = made ? ends[0] : -1;
+    job->signal = made ? ends[1] : -1;
+}
+
+#endif
+
+static htok_io htoki_lookup_refuse(htok_io_detail *detail, int os_error) {
+    detail->os_error = os_error;
+    detail->phase = HTOK_PHASE_LOOKUP;
+    return HTOK_IO_FAILED;
+}
+
+static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detail *detail) {
+    htoki_lookup *lookup = (htoki_lookup *)context;
+    const htok_allocator *allocator = lookup->allocator;
+    size_t len = strlen(host);
+    htoki_job *job;
+    if (len >= sizeof job->host) {
+        return htoki_lookup_refuse(detail, EAI_NONAME);
+    }
+    job = allocator ? (htoki_job *)allocator->allocate(allocator->context, sizeof *job) : NULL;
+    if (!job) {
+        return htoki_lookup_refuse(detail, EAI_MEMORY);
+    }
+    memset(job, 0, sizeof *job);
+    memcpy(job->host, host, len + 1);
+    job->allocator = *allocator;
+    job->owners = 2;
+    lookup->job = job;
+    lookup->descriptor = -1;
+#if HTOKI_THREADS
+#if !HTOKI_WINDOWS
+    if (pthread_mutex_init(&job->lock, NULL) != 0) {
+        lookup->job = NULL;
+        allocator->release(allocator->context, job, sizeof *job);
+        return htoki_lookup_refuse(detail, EAI_MEMORY);
+    }
+    htoki_job_pair(job, &lookup->descriptor);
+#endif
+    if (htoki_job_detach(job)) {
+        return HTOK_IO_OK;
+    }
+#endif
+    htoki_job_run(job); /* no threads, or no more of them: an answer late is better than none */
+    return HTOK_IO_OK;
+}
+
+static htok_io htoki_lookup_poll(void *context, htok_address *addresses, size_t capacity, size_t *count,
+                                 htok_io_detail *detail) {
+    htoki_job *job = ((htoki_lookup *)context)->job;
+    if (htoki_job_owners(job, 0) > 1) {
+        return HTOK_IO_AGAIN;
+    }
+    if (job->os_error != 0) {
+        return htoki_lookup_refuse(detail, job->os_error);
+    }
+    *count = job->count < capacity ? job->count : capacity;
+    memcpy(addresses, job->addresses, *count * sizeof addresses[0]);
+    return HTOK_IO_OK;
+}
+
+static void htoki_lookup_cancel(void *context) {
+    htoki_lookup *lookup = (htoki_lookup *)context;
+    htoki_job_leave(lookup->job);
+    lookup->job = NULL;
+#if !HTOKI_WINDOWS
+    if (lookup->descriptor >= 0) {
+        close((int)lookup->descriptor);
+    }
+#endif
+    lookup->descriptor = -1;
+}
+
+static void htoki_lookup_wait(void *context, htok_wait *wait) {
+    const htoki_lookup *lookup = (const htoki_lookup *)context;
+    wait->descriptor = lookup->descriptor;
+    wait->readable = lookup->descriptor >= 0;
+    wait->writable = false;
+    if (lookup->descriptor < 0 && wait->timeout_ms > HTOKI_STEP_MS) {
+        wait->timeout_ms = HTOKI_STEP_MS;
+    }
+}
+
+static void htoki_lookup_init(htoki_lookup *lookup, const htok_allocator *allocator,
+                              htok_resolver *resolver) {
+    lookup->allocator = allocator;
+    lookup->job = NULL;
+    lookup->descriptor = -1;
+    resolver->context = lookup;
+    resolver->start = htoki_lookup_start;
+    resolver->poll = htoki_lookup_poll;
+    resolver->cancel = htoki_lookup_cancel;
+    resolver->wait = htoki_lookup_wait;
+}
+
+#endif /* HTOKI_RESOLVER */
+
+typedef enum htoki_net_stage {
+    HTOKI_NET_CLOSED,
+    HTOKI_NET_LOOKUP,
+    HTOKI_NET_RACE,
+    HTOKI_NET_CONNECTED,
+    HTOKI_NET_FAILED
+} htoki_net_stage;
+
+/* The transport's whole state. It points to itself and must not move after htoki_net_init(). */
+typedef struct htoki_net {
+    htok_resolver resolver; /* all zero: numeric addresses only */
+#if HTOKI_RESOLVER
+    htoki_lookup lookup;
+#endif
+    htoki_net_stage stage;
+    bool looking_up; /* the resolver was started and awaits its cancel */
+#if HTOKI_WINDOWS
+    bool winsock; /* holds a reference from WSAStartup(), which Winsock counts by itself */
+#endif
+    uint16_t port;
+    unsigned count, started, in_flight; /* addresses; those tried; those still trying */
+    htok_address addresses[HTOKI_ADDRESSES];
+    htoki_socket sockets[HTOKI_ADDRESSES]; /* of the addresses of the same index */
+    htoki_socket stream;                   /* the winner */
+    uint64_t now_ms, next_ms;              /* last time seen; when the next address may start */
+    htok_io_detail failure;
+} htoki_net;
+
+static htok_io htoki_net_fail(htoki_net *net, htok_phase phase, int os_error, htok_io_detail *detail) {
+    net->stage = HTOKI_NET_FAILED;
+    net->failure.moved = 0;
+    net->failure.phase = phase;
+    net->failure.os_error = os_error;
+    *detail = net->failure;
+    return HTOK_IO_FAILED;
+}
+
+static void htoki_net_end_lookup(htoki_net *net) {
+    if (net->looking_up) {
+        net->looking_up = false;
+        net->resolver.cancel(net->resolver.context);
+    }
+}
+
+static void htoki_net_end_race(htoki_net *net) {
+    unsigned i;
+    for (i = 0; i < net->started; i++) {
+        htoki_socket_close(&net->sockets[i]);
+    }
+    net->in_flight = 0;
+}
+
+static htok_io htoki_net_open(void *context, const char *host, uint16_t port, htok_io_detail *detail) {
+    htoki_net *net = (htoki_net *)context;
+    htok_io result;
+    net->stage = HTOKI_NET_LOOKUP;
+    net->port = port;
+    net->count = net->started = net->in_flight = 0;
+    net->now_ms = net->next_ms = 0;
+    net->failure.os_error = 0;
+#if HTOKI_WINDOWS
+    if (!net->winsock) {
+        WSADATA data;
+        int error = WSAStartup(MAKEWORD(2, 2), &data);
+        if (error != 0) {
+            return htoki_net_fail(net, HTOK_PHASE_CONNECT, error, detail);
+        }
+        net->winsock = true;
+    }
+#endif
+    if (htoki_address_parse(htoki_text(host), &net->addresses[0])) {
+        net->count = 1;
+        net->stage = HTOKI_NET_RACE;
+        return HTOK_IO_OK;
+    }
+    if (!net->resolver.start) {
+        return htoki_net_fail(net, HTOK_PHASE_LOOKUP, 0, detail);
+    }
+    result = net->resolver.start(net->resolver.context, host, detail);
+    if (result == HTOK_IO_FAILED || result == HTOK_IO_CLOSED) {
+        return htoki_net_fail(net, HTOK_PHASE_LOOKUP, detail->os_error, detail);
+    }
+    net->looking_up = true;
+    return HTOK_IO_OK;
+}
+
+/* Alternates the families, beginning with the first address's (RFC 8305 section 4); keeps each family's
+   order. */
+static void htoki_net_interleave(htok_address *addresses, unsigned count) {
+    unsigned i, j;
+    for (i = 1; i < count; i++) {
+        for (j = i; j < count && addresses[j].length == addresses[i - 1].length; j++) {}
+        if (j > i && j < count) {
+            htok_address other = addresses[j];
+            memmove(addresses + i + 1, addresses + i, (j - i) * sizeof addresses[0]);
+            addresses[i] = other;
+        }
+    }
+}
+
+/* Takes the look-up's addresses. Those of a hook may be anything: odd lengths are left out. */
+static htok_io htoki_net_look_up(htoki_net *net, htok_io_detail *detail) {
+    size_t count = 0, i;
+    htok_io result =
+        net->resolver.poll(net->resolver.context, net->addresses, HTOKI_ADDRESSES, &count, detail);
+    if (result == HTOK_IO_AGAIN) {
+        return result;
+    }
+    htoki_net_end_lookup(net);
+    if (result != HTOK_IO_OK) {
+        return htoki_net_fail(net, HTOK_PHASE_LOOKUP, detail->os_error, detail);
+    }
+    for (i = 0; i < count && i < HTOKI_ADDRESSES; i++) {
+        uint8_t length = net->addresses[i].length;
+        if (length == 4 || length == 16) {
+            net->addresses[net->count++] = net->addresses[i];
+        }
+    }
+    if (net->count == 0) {
+        return htoki_net_fail(net, HTOK_PHASE_LOOKUP, 0, detail);
+    }
+    htoki_net_interleave(net->addresses, net->count);
+    net->stage = HTOKI_NET_RACE;
+    return HTOK_IO_OK;
+}
+
+/* Of several failures the first is told, unless it only says that this machine has no such network. */
+static void htoki_net_note(htoki_net *net, int os_error) {
+    int first = net->failure.os_error;
+    if (first == 0 || first == HTOKI_NET_ERROR(ENETUNREACH) || first == HTOKI_NET_ERROR(EADDRNOTAVAIL) ||
+        first == HTOKI_NET_ERROR(EAFNOSUPPORT)) {
+        net->failure.os_error = os_error;
+    }
+}
+
+/* The first to connect wins, the others are closed. */
+static htok_io htoki_net_win(htoki_net *net, unsigned winner) {
+    net->stream = net->sockets[winner];
+    net->sockets[winner] = HTOKI_NO_SOCKET;
+    htoki_net_end_race(net);
+    net->stage = HTOKI_NET_CONNECTED;
+    return HTOK_IO_OK;
+}
+
+/* Happy eyeballs (RFC 8305 section 5): the next address starts when the one before failed or had its head
+   start. */
+static htok_io htoki_net_race(htoki_net *net, htok_io_detail *detail) {
+    int os_error = 0;
+    unsigned i;
+    htok_io result;
+    for (i = 0; i < net->started; i++) {
+        if (net->sockets[i] == HTOKI_NO_SOCKET) {
+            continue;
+        }
+        result = htoki_socket_check(net->sockets[i], &os_error);
+        if (result == HTOK_IO_OK) {
+            return htoki_net_win(net, i);
+        }
+        if (result == HTOK_IO_FAILED) {
+            htoki_net_note(net, os_error);
+            htoki_socket_close(&net->sockets[i]);
+            net->in_flight--;
+            net->next_ms = net->now_ms;
+        }
+    }
+    while (net->started < net->count && (net->in_flight == 0 || net->now_ms >= net->next_ms)) {
+        i = net->started++;
+        result = htoki_socket_connect(&net->sockets[i], &net->addresses[i], net->port, &os_error);
+        if (result == HTOK_IO_OK) {
+            return htoki_net_win(net, i);
+        }
+        if (result == HTOK_IO_AGAIN) {
+            net->in_flight++;
+            net->next_ms = net->now_ms + HTOKI_HEAD_START_MS;
+        } else {
+            htoki_net_note(net, os_error);
+        }
+    }
+    if (net->in_flight != 0) {
+        return HTOK_IO_AGAIN;
+    }
+    return htoki_net_fail(net, HTOK_PHASE_CONNECT, net->failure.os_error, detail);
+}
+
+static htok_io htoki_net_connect(void *context, uint64_t now_ms, htok_io_detail *detail) {
+    htoki_net *net = (htoki_net *)context;
+    net->now_ms = now_ms;
+    if (net->stage == HTOKI_NET_LOOKUP) {
+        htok_io result = htoki_net_look_up(net, detail);
+        if (result != HTOK_IO_OK) {
+            return result;
+        }
+    }
+    if (net->stage == HTOKI_NET_RACE) {
+        return htoki_net_race(net, detail);
+    }
+    if (net->stage == HTOKI_NET_CONNECTED) {
+        return HTOK_IO_OK;
+    }
+    *detail = net->failure;
+    return HTOK_IO_FAILED;
+}
+
+/* One system call; at most 1 GiB, which every platform's length type holds. */
+static ptrdiff_t htoki_net_move(htoki_socket stream, const void *out, void *in, size_t len) {
+    size_t part = len < 0x40000000 ? len : 0x40000000;
+#if HTOKI_WINDOWS
+    return out ? send(stream, (const char *)out, (int)part, 0) : recv(stream, (char *)in, (int)part, 0);
+#elif defined(MSG_NOSIGNAL)
+    return out ? send(stream, out, part, MSG_NOSIGNAL) : recv(stream, in, part, 0);
+#else
+    return out ? send(stream, out, part, 0) : recv(stream, in, part, 0);
+#endif
+}
+
+/* Sends out, or receives into in. No length means no step: recv() of 0 bytes would look like the peer's end.
+   */
+static htok_io htoki_net_transfer(htoki_net *net, const void *out, void *in, size_t len,
+                                  htok_io_detail *detail) {
+    unsigned tries;
+    for (tries = 0; tries < HTOKI_RETRIES && len != 0; tries++) {
+        ptrdiff_t moved = htoki_net_move(net->stream, out, in, len);
+        int error;
+        if (moved > 0) {
+            detail->moved = (size_t)moved;
+            return HTOK_IO_OK;
+        }
+        if (moved == 0) {
+            return out ? HTOK_IO_AGAIN : HTOK_IO_CLOSED;
+        }
+        error = htoki_net_errno();
+#if !HTOKI_WINDOWS
+        if (error == EAGAIN) {
+            return HTOK_IO_AGAIN;
+        }
+#endif
+        if (error == HTOKI_NET_ERROR(EWOULDBLOCK)) {
+            return HTOK_IO_AGAIN;
+        }
+        if (error != HTOKI_NET_ERROR(EINTR)) {
+            detail->os_error = error;
+            return HTOK_IO_FAILED;
+        }
+    }
+    return HTOK_IO_AGAIN;
+}
+
+static htok_io htoki_net_send(void *context, const void *bytes, size_t len, htok_io_detail *detail) {
+    return htoki_net_transfer((htoki_net *)context, bytes, NULL, len, detail);
+}
+
+static htok_io htoki_net_receive(void *context, void *bytes, size_t size, htok_io_detail *detail) {
+    return htoki_net_transfer((htoki_net *)context, NULL, bytes, size, detail);
+}
+
+static void htoki_net_close(void *context) {
+    htoki_net *net = (htoki_net *)context;
+    htoki_net_end_lookup(net);
+    htoki_net_end_race(net);
+    htoki_socket_close(&net->stream);
+    net->stage = HTOKI_NET_CLOSED;
+#if HTOKI_WINDOWS
+    if (net->winsock) {
+        net->winsock = false;
+        WSACleanup();
+    }
+#endif
+}
+
+static void htoki_net_wait_race(const htoki_net *net, htok_wait *wait) {
+    uint64_t limit_ms = wait->timeout_ms;
+    unsigned i;
+    for (i = 0; i < net->started; i++) {
+        if (net->sockets[i] != HTOKI_NO_SOCKET) {
+            wait->descriptor = (intptr_t)net->sockets[i];
+            wait->writable = true;
+        }
+    }
+    if (net->started < net->count) {
+        uint64_t left_ms = net->next_ms > net->now_ms ? net->next_ms - net->now_ms : 0;
+        limit_ms = left_ms < limit_ms ? left_ms : limit_ms;
+    }
+    /* One descriptor fits into the answer, so more than one is looked at from time to time. */
+    if (net->in_flight > 1 && limit_ms > HTOKI_STEP_MS) {
+        limit_ms = HTOKI_STEP_MS;
+    }
+    wait->timeout_ms = (uint32_t)limit_ms;
+}
+
+static void htoki_net_wait(void *context, htok_wait *wait) {
+    htoki_net *net = (htoki_net *)context;
+    if (net->stage == HTOKI_NET_CONNECTED) {
+        wait->descriptor = (intptr_t)net->stream;
+        return;
+    }
+    wait->descriptor = -1;
+    wait->readable = wait->writable = false;
+    if (net->stage == HTOKI_NET_RACE) {
+        htoki_net_wait_race(net, wait);
+    } else if (net->stage == HTOKI_NET_FAILED) {
+        wait->timeout_ms = 0;
+    } else if (net->looking_up && net->resolver.wait) {
+        net->resolver.wait(net->resolver.context, wait);
+    } else if (net->looking_up && wait->timeout_ms > HTOKI_STEP_MS) {
+        wait->timeout_ms = HTOKI_STEP_MS;
+    }
+}
+
+/* What the usual system errors mean, in words of our own: strerror() is not for threads, and speaks other languages. */
+static const char *htoki_os_error_text(int os_error, htok_phase phase) {
+    static const struct {
+        int code;
+        const char *text;
+    } texts[] = {
+#if HTOKI_WINDOWS
+        {WSAECONNREFUSED, "connection refused"},
+        {WSAETIMEDOUT, "timed out"},
+        {WSAENETUNREACH, "network unreachable"},
+        {WSAEHOSTUNREACH, "host unreachable"},
+        {WSAECONNRESET, "connection reset by peer"},
+        {WSAECONNABORTED, "connection aborted"},
+        {WSAEACCES, "permission denied"},
+        {WSAEADDRNOTAVAIL, "address not available"},
+        {WSAEMFILE, "too many open sockets"}
+#else
+        {ECONNREFUSED, "connection refused"},
+        {ETIMEDOUT, "timed out"},
+        {ENETUNREACH, "network unreachable"},
+        {EHOSTUNREACH, "host unreachable"},
+        {ECONNRESET, "connection reset by peer"},
+        {EPIPE, "connection closed by peer"},
+        {EACCES, "permission denied"},
+        {EADDRNOTAVAIL, "address not available"},
+        {EMFILE, "too many open descriptors"}
+#endif
+    };
+    size_t i;
+    if (phase == HTOK_PHASE_LOOKUP) {
+#if HTOKI_RESOLVER
+        return os_error == EAI_NONAME  ? "no such name"
+               : os_error == EAI_AGAIN ? "temporary failure, try again later"
+                                       : "";
+#else
+        return "";
+#endif
+    }
+    for (i = 0; i < HTOKI_COUNT(texts); i++) {
+        if (texts[i].code == os_error) {
+            return texts[i].text;
+        }
+    }
+    return "";
+}
+
+/* resolver NULL: the built-in one, which takes a block from allocator for each look-up. allocator is
+   borrowed. */
+static void htoki_net_init(htoki_net *net, const htok_resolver *resolver, const htok_allocator *allocator,
+                           htok_transport *transport) {
+    unsigned i;
+    memset(net, 0, sizeof *net);
+    for (i = 0; i < HTOKI_ADDRESSES; i++) {
+        net->sockets[i] = HTOKI_NO_SOCKET;
+    }
+    net->stream = HTOKI_NO_SOCKET;
+    if (resolver) {
+        net->resolver = *resolver;
+    } else {
+#if HTOKI_RESOLVER
+        htoki_lookup_init(&net->lookup, allocator, &net->resolver);
+#endif
+    }
+    (void)allocator;
+    transport->provides_tls = false;
+    transport->context = net;
+    transport->open = htoki_net_open;
+    transport->connect = htoki_net_connect;
+    transport->send = htoki_net_send;
+    transport->receive = htoki_net_receive;
+    transport->close = htoki_net_close;
+    transport->wait = htoki_net_wait;
+}
+
+#endif /* HTOKI_SOCKETS */
+
+/* >>system ----------------------------------------------------------------------------------------------- */
+/* The default hooks: clock, entropy, files, allocator; the wait of the blocking calls; where trusted
+   certificates lie. Takes nothing; fills hooks. Must not know: who uses them. */
+
+#if HTOKI_CLOCK
+
+/* A device that was never told the time says 1970 or the year it was built. */
+#define HTOKI_CLOCK_LEAST INT64_C(1577836800) /* 2020-01-01T00:00:00Z */
+
+static uint64_t htoki_clock_monotonic_ms(void *context) {
+#if HTOKI_WINDOWS
+    (void)context;
+    return GetTickCount64();
+#else
+    struct timespec now;
+    (void)context;
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+#endif
+}
+
+static bool htoki_clock_unix_seconds(void *context, int64_t *seconds) {
+    int64_t now;
+#if HTOKI_WINDOWS
+    FILETIME since_1601;
+    GetSystemTimeAsFileTime(&since_1601);
+    now = (int64_t)((uint64_t)since_1601.dwHighDateTime << 32 | since_1601.dwLowDateTime);
+    now = now / 10000000 - INT64_C(11644473600);
+#else
+    struct timespec today;
+    if (clock_gettime(CLOCK_REALTIME, &today) != 0) {
+        return false;
+    }
+    now = (int64_t)today.tv_sec;
+#endif
+    (void)context;
+    *seconds = now;
+    return now >= HTOKI_CLOCK_LEAST;
+}
+
+static void htoki_system_clock(htok_clock *clock) {
+    clock->context = NULL;
+    clock->monotonic_ms = htoki_clock_monotonic_ms;
+    clock->unix_seconds = htoki_clock_unix_seconds;
+}
+
+#endif
+
+#if HTOKI_ENTROPY
+
+#if HTOKI_WINDOWS
+
+static bool htoki_entropy_fill(void *context, void *bytes, size_t len) {
+    unsigned char *to = (unsigned char *)bytes;
+    (void)context;
+    while (len != 0) {
+        size_t part = len < 0x10000 ? len : 0x10000;
+        if (!RtlGenRandom(to, (ULONG)part)) {
+            return false;
+        }
+        to += part;
+        len -= part;
+    }
+    return true;
+}
+
+#else
+
+#define HTOKI_ENTROPY_INTERRUPTS 100u
+
+static bool htoki_entropy_device(unsigned char *to, size_t len) {
+    unsigned interrupts = 0;
+#ifdef O_CLOEXEC
+    int device = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+#else
+    int device = open("/dev/urandom", O_RDONLY);
+    if (device >= 0) {
+        (void)fcntl(device, F_SETFD, FD_CLOEXEC);
+    }
+#endif
+    if (device < 0) {
+        return false;
+    }
+    while (len != 0) {
+        ssize_t moved = read(device, to, len < 256 ? len : 256);
+        if (moved > 0) {
+            to += moved;
+            len -= (size_t)moved;
+        } else if (moved == 0 || errno != EINTR || ++interrupts > HTOKI_ENTROPY_INTERRUPTS) {
+            break;
+        }
+    }
+    close(device);
+    return len == 0;
+}
+
+/* The system call first: it needs no descriptor and no /dev. */
+static bool htoki_entropy_fill(void *context, void *bytes, size_t len) {
+    unsigned char *to = (unsigned char *)bytes;
+#if HTOKI_GETRANDOM
+    unsigned interrupts = 0;
+    while (len != 0) {
+        ssize_t moved = getrandom(to, len < 256 ? len : 256, GRND_NONBLOCK);
+        if (moved > 0) {
+            to += moved;
+            len -= (size_t)moved;
+        } else if (moved < 0 && errno == EAGAIN) {
+            return false; /* not seeded since boot, and the device would hide that */
+        } else if (moved == 0 || errno != EINTR || ++interrupts > HTOKI_ENTROPY_INTERRUPTS) {
+            break;
+        }
+    }
+#elif HTOKI_GETENTROPY
+    while (len != 0) {
+        size_t part = len < 256 ? len : 256;
+        if (getentropy(to, part) != 0) {
+            break;
+        }
+        to += part;
+        len -= part;
+    }
+#endif
+    (void)context;
+    return len == 0 || htoki_entropy_device(to, len);
+}
+
+#endif
+
+static void htoki_system_entropy(htok_entropy *entropy) {
+    entropy->context = NULL;
+    entropy->fill = htoki_entropy_fill;
+}
+
+#endif
+
+#if HTOKI_FILES
+
+/* Past this a file is refused, so that a device without end cannot hold the caller. */
+
+static int64_t htoki_file_read(void *context, const char *path, void *buffer, size_t size, int *os_error) {
+    FILE *file;
+    size_t got;
+    bool more;
+    (void)context;
+    errno = 0;
+#ifdef _MSC_VER
+    if (fopen_s(&file, path, "rb") != 0) {
+        file = NULL;
+    }
+#elif defined(__unix__) || defined(__APPLE__)
+    file = fopen(path, "rbe"); /* e: no child process inherits it; ignored where it is unknown */
+#else
+    file = fopen(path, "rb");
+#endif
+    if (!file) {
+        *os_error = errno;
+        return -1;
+    }
+    got = fread(buffer, 1, size, file);
+    more = got == size && fgetc(file) != EOF;
+    *os_error = ferror(file) ? errno : 0;
+    fclose(file);
+    return *os_error ? -1 : (int64_t)got + more;
+}
+
+static void htoki_system_files(htok_files *files) {
+    files->context = NULL;
+    files->read = htoki_file_read;
+}
+
+#endif
+
+#if HTOKI_STDLIB
+
+static void *htoki_malloc(void *context, size_t bytes) {
+    (void)context;
+    return malloc(bytes);
+}
+
+static void htoki_free(void *context, void *memory, size_t bytes) {
+    (void)context;
+    (void)bytes;
+    free(memory);
+}
+
+static void htoki_system_allocator(htok_allocator *allocator) {
+    allocator->context = NULL;
+    allocator->allocate = htoki_malloc;
+    allocator->release = htoki_free;
+}
+
+#endif
+
+#if HTOKI_BLOCKING
+
+/* Waits until wait is satisfied or its time is up; a signal ends it early. False when it would never end: no
+   direction of a descriptor to wait for and no time, or the system refuses to wait. */
+static bool htoki_system_wait(const htok_wait *wait) {
+    bool any = wait->descriptor != -1 && (wait->readable || wait->writable);
+    bool timed = wait->timeout_ms != UINT32_MAX;
+#if HTOKI_WINDOWS
+    fd_set one, none, readable, writable, failed;
+    struct timeval limit;
+    one.fd_count = 1;
+    one.fd_array[0] = (SOCKET)wait->descriptor;
+    none.fd_count = 0;
+    if (!any) {
+        if (timed) {
+            Sleep(wait->timeout_ms);
+        }
+        return timed;
+    }
+    readable = wait->readable ? one : none;
+    writable = wait->writable ? one : none;
+    failed = writable; /* where a refused connect shows */
+    limit.tv_sec = (long)(wait->timeout_ms / 1000);
+    limit.tv_usec = (long)(wait->timeout_ms % 1000 * 1000);
+    return select(0, &readable, &writable, &failed, timed ? &limit : NULL) >= 0 ||
+           WSAGetLastError() == WSAEINTR;
+#else
+    struct pollfd entry;
+    int limit = !timed ? -1 : wait->timeout_ms < 0x7fffffff ? (int)wait->timeout_ms : 0x7fffffff;
+    if (!any && !timed) {
+        return false;
+    }
+    entry.fd = any ? (int)wait->descriptor : -1;
+    entry.events = (short)((wait->readable ? POLLIN : 0) | (wait->writable ? POLLOUT : 0));
+    entry.revents = 0;
+    return poll(&entry, any ? 1 : 0, limit) >= 0 || errno == EINTR;
+#endif
+}
+
+#endif
+
+#if HTOKI_TLS
+
+/* Where systems keep their trusted certificates as one PEM file. Windows keeps none. */
+static const char *const htoki_trust_paths[] = {
+#if !defined(_WIN32)
+    "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Alpine, Arch, Gentoo */
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL */
+    "/etc/pki/tls/certs/ca-bundle.crt",                  /* the same, older */
+    "/etc/ssl/ca-bundle.pem",                            /* openSUSE */
+    "/var/lib/ca-certificates/ca-bundle.pem",            /* the same, newer */
+    "/etc/ssl/cert.pem",                                 /* macOS, OpenBSD, FreeBSD, Alpine */
+    "/usr/local/share/certs/ca-root-nss.crt",            /* FreeBSD's package */
+    "/etc/openssl/certs/ca-certificates.crt",            /* NetBSD */
+    "/usr/local/etc/openssl/cert.pem",                   /* macOS, Homebrew */
+    "/opt/homebrew/etc/ca-certificates/cert.pem",        /* the same on ARM */
+#endif
+    NULL};
+
+#endif
+
+/* >>client ----------------------------------------------------------------------------------------------- */
+/* One client: its memory, its connection, the call in progress. Takes options and hooks; joins operation, TLS and
+   transport under deadlines, with connection reuse, retries and cancel. Must not know: HTTP's or JSON's grammar. */
+
+typedef enum htoki_stage {
+    HTOKI_STAGE_IDLE,
+    HTOKI_STAGE_BEGIN, /* an attempt is to begin */
+    HTOKI_STAGE_CONNECT,
+    HTOKI_STAGE_HANDSHAKE,
+    HTOKI_STAGE_EXCHANGE,
+    HTOKI_STAGE_WAIT, /* for the next attempt */
+    HTOKI_STAGE_ENDED
+} htoki_stage;
+
+/* Bytes between begin and end of a buffer wait for somebody. */
+typedef struct htoki_span {
+    unsigned char *buffer;
+    size_t size, begin, end;
+} htoki_span;
+
+/* The work buffer also holds what the handshake alone needs. */
+#if HTOKI_TLS
+enum { HTOKI_WORK_BYTES_MIN = (int)sizeof(htoki_x509) };
+#else
+enum { HTOKI_WORK_BYTES_MIN = 512 };
+#endif
+
+/* Receive steps that one poll makes at most. */
+enum { HTOKI_RECEIVES_PER_POLL = 4 };
+
+struct htok_client {
+    htok_client_options options; /* in force */
+    htok_transport transport;
+    htok_clock clock;
+    htok_entropy entropy;
+    htok_allocator allocator;
+    void *owned_block, *owned_trust; /* what htok_client_create() took */
+    size_t owned_block_bytes, owned_trust_bytes;
+    char *work;
+    htoki_span in, out; /* the TLS engine's record buffers; without TLS, received and unsent bytes */
+
+    /* the connection */
+    bool open, over_tls, reused, send_failed, peer_closed;
+    int send_error;
+    htoki_url url; /* of the call, and so of the connection once it is open */
+
+    /* the call */
+    htoki_stage stage;
+    htok_state verdict;
+    htok_error error;
+    htoki_request request;
+    htok_retry retry;
+    uint32_t timeout_ms, connect_timeout_ms;
+    uint32_t attempt; /* from 0 */
+    bool replayed;    /* a stale connection was replaced once */
+    bool again;       /* the last poll stopped with work left */
+    bool got_bytes;   /* of an answer, in this attempt */
+    bool has_item, wiped;
+    uint64_t started_ms, attempt_ms, wait_until_ms;
+    htoki_op op;
+#if HTOKI_SOCKETS
+    htoki_net net;
+#endif
+#if HTOKI_TLS
+    htoki_tls tls;
+#endif
+};
+
+#if HTOKI_LOG
+static void htoki_log_end(const htok_client *c, htoki_writer *w) {
+    htoki_writer_end(w);
+    c->options.logger->line(c->options.logger->context, w->out);
+}
+
+static void htoki_log(const htok_client *c, const char *before, htok_view text, const char *after) {
+    char line[320];
+    htoki_writer w = htoki_writer_make(line, sizeof line, 0);
+    if (c->options.logger) {
+        htoki_put_text(&w, before);
+        htoki_put_printable(&w, text);
+        htoki_put_text(&w, after);
+        htoki_log_end(c, &w);
+    }
+}
+
+static void htoki_log_number(const htok_client *c, const char *before, uint64_t number, const char *after) {
+    char digits[24];
+    htoki_writer w = htoki_writer_make(digits, sizeof digits, 0);
+    htoki_put_decimal(&w, number);
+    htoki_log(c, before, htoki_view(digits, htoki_writer_end(&w)), after);
+}
+
+/* The request line, and the names of the fields that the caller set; no value of theirs. */
+static void htoki_log_request(const htok_client *c) {
+    const htoki_headers *lists[2];
+    char line[320];
+    size_t i, n;
+    htoki_writer w = htoki_writer_make(line, sizeof line, 0);
+    if (!c->options.logger) {
+        return;
+    }
+    htoki_put_text(&w, "> ");
+    htoki_put_text(&w, htoki_request_method(&c->request));
+    htoki_put_char(&w, ' ');
+    htoki_put_target(&w, &c->request);
+    htoki_put_text(&w, " HTTP/1.1");
+    htoki_log_end(c, &w);
+    if (c->request.token.ptr) {
+        htoki_log(c, "> Authorization: [redacted]", htoki_view("", 0), "");
+    }
+    lists[0] = &c->request.own;
+    lists[1] = &c->request.client;
+    for (i = 0; i < 2; i++) {
+        for (n = 0; n < lists[i]->count; n++) {
+            htoki_log(c, "> ", htoki_text(lists[i]->list[n].name), ": [redacted]");
+        }
+    }
+}
+
+static void htoki_log_answer(const htok_client *c) {
+    htoki_log_number(c, "< HTTP/1.1 ", (uint64_t)c->op.http.status, "");
+    htoki_log_number(c, "< body of ", c->op.http.body_received, " bytes");
+}
+#else
+#define htoki_log(c, before, text, after)          ((void)0)
+#define htoki_log_number(c, before, number, after) ((void)0)
+#define htoki_log_request(c)                       ((void)0)
+#define htoki_log_answer(c)                        ((void)0)
+#endif
+
+static uint64_t htoki_now_ms(const htok_client *c) {
+    return c->clock.monotonic_ms(c->clock.context);
+}
+
+static bool htoki_unix_seconds(const htok_client *c, int64_t *seconds) {
+    *seconds = 0;
+    return c->clock.unix_seconds && c->clock.unix_seconds(c->clock.context, seconds);
+}
+
+static size_t htoki_span_len(const htoki_span *s) {
+    return s->end - s->begin;
+}
+
+static void htoki_span_take(htoki_span *s, size_t count) {
+    s->begin += count;
+    if (s->begin == s->end) {
+        s->begin = s->end = 0;
+    }
+}
+
+static htok_io_detail htoki_io_detail_none(void) {
+    htok_io_detail detail;
+    memset(&detail, 0, sizeof detail);
+    return detail;
+}
+
+/* One send to the transport. AGAIN when nothing moved. A failure is remembered and not yet one of the call: the
+   server may have answered before it closed. */
+static htok_io htoki_send(htok_client *c, const void *bytes, size_t len, size_t *moved) {
+    htok_io_detail detail = htoki_io_detail_none();
+    htok_io io =
+        c->send_failed ? HTOK_IO_AGAIN : c->transport.send(c->transport.context, bytes, len, &detail);
+    *moved = 0;
+    if (io == HTOK_IO_OK) {
+        *moved = detail.moved < len ? detail.moved : len;
+    } else if (io != HTOK_IO_AGAIN) {
+        c->send_failed = true;
+        c->send_error = detail.os_error;
+    }
+    return *moved ? HTOK_IO_OK : HTOK_IO_AGAIN;
+}
+
+/* Ends the connection, with a close_notify if it leaves at once. */
+static void htoki_disconnect(htok_client *c) {
+    if (!c->open) {
+        return;
+    }
+#if HTOKI_TLS
+    if (c->over_tls &&
+        (c->stage == HTOKI_STAGE_EXCHANGE || c->stage == HTOKI_STAGE_IDLE || c->stage == HTOKI_STAGE_ENDED)) {
+        size_t len, moved;
+        unsigned char *bytes;
+        htoki_tls_close(&c->tls);
+        bytes = htoki_tls_wire_out(&c->tls, &len);
+        if (bytes && len && !c->send_failed) {
+            htoki_send(c, bytes, len, &moved);
+        }
+    }
+#endif
+    c->transport.close(c->transport.context);
+    c->open = c->reused = false;
+    htoki_wipe(c->in.buffer, c->in.size);
+    htoki_wipe(c->out.buffer, c->out.size);
+    c->in.begin = c->in.end = c->out.begin = c->out.end = 0;
+    htoki_log(c, "connection closed", htoki_view("", 0), "");
+}
+
+/* The call is over. The connection stays open only after an answer that left nothing behind. */
+static void htoki_end(htok_client *c, bool keep) {
+    if (!keep) {
+        htoki_disconnect(c);
+    }
+    c->stage = HTOKI_STAGE_ENDED;
+    c->verdict = c->error.kind == HTOK_OK ? HTOK_STATE_DONE : HTOK_STATE_FAILED;
+    c->again = false;
+}
+
+static uint32_t htoki_random(const htok_client *c) {
+    uint32_t value = UINT32_MAX / 2;
+    if (c->entropy.fill && !c->entropy.fill(c->entropy.context, &value, sizeof value)) {
+        value = UINT32_MAX / 2;
+    }
+    return value;
+}
+
+static bool htoki_is_certificate_reason(htok_reason reason) {
+    return reason >= HTOK_REASON_CERTIFICATE_INVALID && reason <= HTOK_REASON_CERTIFICATE_PIN;
+}
+
+/* The attempt has come to an end that is no success: another attempt, or the call's end. */
+static void htoki_attempt_failed(htok_client *c, bool keep) {
+    htoki_outcome outcome;
+    int64_t wait, seconds;
+    bool time_known = htoki_unix_seconds(c, &seconds);
+    htok_error *e = &c->error;
+    bool begun = c->stage == HTOKI_STAGE_EXCHANGE;
+    e->retry_after_ms = begun ? htoki_op_retry_after_ms(&c->op, time_known, seconds) : -1;
+    e->may_have_taken_effect = begun && htoki_op_may_have_taken_effect(&c->op);
+    outcome.kind = e->kind;
+    outcome.status = e->status;
+    outcome.retry_after_ms = e->retry_after_ms;
+    outcome.permanent = htoki_is_certificate_reason(e->reason) || e->kind == HTOK_INVALID_REQUEST_ERROR ||
+                        e->kind == HTOK_UNEXPECTED_CLIENT_ERROR || e->kind == HTOK_REQUEST_ABORTED_ERROR;
+    outcome.may_repeat = !begun || (c->request.operation == HTOKI_CREATE_ORG_TOKEN ? c->op.sent_bytes == 0
+                                                                                   : c->op.item_count == 0);
+    wait = htoki_retry_wait_ms(&c->retry, &outcome, c->attempt, htoki_now_ms(c) - c->started_ms,
+                               htoki_random(c));
+    if (wait < 0) {
+        htoki_end(c, keep);
+        return;
+    }
+    if (!keep) {
+        htoki_disconnect(c);
+    }
+    htoki_log_number(c, "trying again in ", (uint64_t)wait, " ms");
+    c->attempt++;
+    c->replayed = false;
+    c->wait_until_ms = htoki_now_ms(c) + (uint64_t)wait;
+    c->stage = HTOKI_STAGE_WAIT;
+}
+
+static void htoki_attempt_fail(htok_client *c, htok_reason reason, htok_phase phase) {
+    htoki_fail(&c->error, reason, phase);
+    htoki_attempt_failed(c, false);
+}
+
+static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase phase, int os_error) {
+    if (c->error.kind == HTOK_OK) {
+        c->error.os_error = os_error;
+#if HTOKI_SOCKETS
+        htoki_error_text(c->error.detail, sizeof c->error.detail,
+                         htoki_text(htoki_os_error_text(os_error, phase)));
+#endif
+    }
+    htoki_attempt_fail(c, reason, phase);
+}
+
+/* A connection that was kept open turns out dead before a byte of the answer: it is replaced once, for the request
+   may be repeated, or no byte of it was handed to the network. */
+static bool htoki_replace_stale(htok_client *c) {
+    bool harmless = c->request.operation != HTOKI_CREATE_ORG_TOKEN || c->op.sent_bytes == 0;
+    if (!c->reused || c->replayed || c->got_bytes || !harmless) {
+        return false;
+    }
+    c->replayed = true;
+    htoki_error_clear(&c->error);
+    c->error.attempts = c->attempt + 1;
+    htoki_disconnect(c);
+    c->stage = HTOKI_STAGE_BEGIN;
+    c->again = true;
+    return true;
+}
+
+static htok_io htoki_receive(htok_client *c, void *bytes, size_t size, size_t *moved) {
+    htok_io_detail detail = htoki_io_detail_none();
+    htok_io io = c->transport.receive(c->transport.context, bytes, size, &detail);
+    *moved = io == HTOK_IO_OK ? (detail.moved < size ? detail.moved : size) : 0;
+    if (io == HTOK_IO_FAILED) {
+        c->peer_closed = true;
+        if (c->send_failed) {
+            detail.os_error = c->send_error;
+        }
+        if (!htoki_replace_stale(c)) {
+            htoki_attempt_fail_os(c, c->send_failed ? HTOK_REASON_SEND_FAILED : HTOK_REASON_RECEIVE_FAILED,
+                                  c->stage == HTOKI_STAGE_HANDSHAKE ? HTOK_PHASE_HANDSHAKE
+                                  : c->send_failed                  ? HTOK_PHASE_SEND
+                                  : c->op.http.final                ? HTOK_PHASE_BODY
+                                                                    : HTOK_PHASE_HEAD,
+                                  detail.os_error);
+        }
+    }
+    return io;
+}
+
+/* Acts on what the operation found. True when the poll is over. */
+static bool htoki_op_event_done(htok_client *c, htoki_op_event event, bool unread) {
+    bool keep;
+    if (event == HTOKI_OP_MORE) {
+        return false;
+    }
+    if (event == HTOKI_OP_ITEM) {
+        c->has_item = c->again = true;
+        return true;
+    }
+    htoki_log_answer(c);
+    keep = htoki_http_keeps_connection(&c->op.http) && htoki_op_sent_all(&c->op) && !unread &&
+           !c->peer_closed && !c->send_failed && htoki_span_len(&c->out) == 0;
+#if HTOKI_TLS
+    if (c->over_tls) {
+        size_t len = 0;
+        htoki_tls_wire_out(&c->tls, &len);
+        keep = keep && len == 0 && !htoki_tls_closed(&c->tls);
+    }
+#endif
+    if (event == HTOKI_OP_DONE) {
+        htoki_end(c, keep);
+    } else {
+        htoki_attempt_failed(c, keep && (c->error.kind == HTOK_API_ERROR || c->error.kind == HTOK_SDK_ERROR));
+    }
+    return true;
+}
+
+/* Gives received bytes to the operation; what of a created token they hold is wiped once read. */
+static bool htoki_feed(htok_client *c, unsigned char *bytes, size_t len, size_t *consumed) {
+    htoki_op_event event = htoki_op_input(&c->op, (const char *)bytes, len, consumed);
+    c->got_bytes = c->got_bytes || len != 0;
+    if (c->request.operation == HTOKI_CREATE_ORG_TOKEN) {
+        htoki_wipe(bytes, *consumed);
+    }
+    return htoki_op_event_done(c, event, *consumed < len);
+}
+
+/* The stream has ended. */
+static void htoki_feed_end(htok_client *c, bool clean) {
+    c->peer_closed = true;
+    if (!c->op.finished && !c->op.http.final && (htoki_replace_stale(c) || c->send_failed)) {
+        if (c->stage == HTOKI_STAGE_EXCHANGE) {
+            htoki_attempt_fail_os(c, HTOK_REASON_SEND_FAILED, HTOK_PHASE_SEND, c->send_error);
+        }
+        return;
+    }
+    htoki_op_event_done(c, htoki_op_eof(&c->op, clean), true);
+}
+
+/* Without TLS: sends, then receives, then reads. */
+static void htoki_exchange_plain(htok_client *c) {
+    size_t moved, used;
+    int steps;
+    for (;;) {
+        if (htoki_span_len(&c->out) == 0 && !c->send_failed) {
+            c->out.end = htoki_op_output(&c->op, c->out.buffer, c->out.size);
+            htoki_op_sent(&c->op, c->out.end);
+        }
+        if (htoki_span_len(&c->out) == 0 ||
+            htoki_send(c, c->out.buffer + c->out.begin, htoki_span_len(&c->out), &moved) != HTOK_IO_OK) {
+            break;
+        }
+        htoki_wipe(c->out.buffer + c->out.begin, moved);
+        htoki_span_take(&c->out, moved);
+    }
+    for (steps = 0; steps < HTOKI_RECEIVES_PER_POLL; steps++) {
+        htok_io io;
+        if (htoki_span_len(&c->in) != 0 || c->op.item_count != 0) {
+            if (htoki_feed(c, c->in.buffer + c->in.begin, htoki_span_len(&c->in), &used)) {
+                htoki_span_take(&c->in, c->open ? used : 0);
+                return;
+            }
+            htoki_span_take(&c->in, used);
+        }
+        io = htoki_receive(c, c->in.buffer, c->in.size, &moved);
+        if (io == HTOK_IO_CLOSED) {
+            htoki_feed_end(c, true);
+        }
+        if (io != HTOK_IO_OK) {
+            return;
+        }
+        c->in.begin = 0;
+        c->in.end = moved;
+    }
+    c->again = true;
+}
+
+#if HTOKI_TLS
+static void htoki_tls_attempt_failed(htok_client *c, htok_phase phase) {
+    if (htoki_replace_stale(c)) {
+        return;
+    }
+    htoki_tls_failure(&c->tls, phase, &c->error);
+    htoki_attempt_failed(c, false);
+}
+
+/* Sends what the engine has ready. */
+static void htoki_tls_send(htok_client *c) {
+    for (;;) {
+        size_t len = 0, moved;
+        unsigned char *bytes = htoki_tls_wire_out(&c->tls, &len);
+        if (!bytes || len == 0 || htoki_send(c, bytes, len, &moved) != HTOK_IO_OK) {
+            return;
+        }
+        htoki_tls_wire_out_done(&c->tls, moved);
+    }
+}
+
+/* Moves the request into the engine and out, as far as both take it. */
+static void htoki_tls_send_request(htok_client *c) {
+    while (!c->send_failed && !htoki_op_sent_all(&c->op)) {
+        size_t room = 0, len;
+        unsigned char *buffer = htoki_tls_data_out(&c->tls, &room);
+        if (!buffer || room == 0) {
+            break;
+        }
+        len = htoki_op_output(&c->op, buffer, room);
+        htoki_tls_data_out_done(&c->tls, len);
+        htoki_op_sent(&c->op, len);
+        if (htoki_op_sent_all(&c->op)) {
+            htoki_tls_flush(&c->tls);
+        }
+        htoki_tls_send(c);
+    }
+    htoki_tls_send(c);
+}
+
+/* Gives decrypted bytes to the operation. True when the poll is over. */
+static bool htoki_tls_read(htok_client *c) {
+    size_t len = 0, used = 0;
+    unsigned char *bytes = htoki_tls_data_in(&c->tls, &len);
+    if (!bytes || len == 0) {
+        if (c->op.item_count == 0) {
+            return false;
+        }
+        bytes = c->in.buffer; /* nothing new; the answer may have ended with the last item */
+        len = 0;
+    }
+    if (htoki_feed(c, bytes, len, &used)) {
+        if (c->open && used) {
+            htoki_tls_data_in_done(&c->tls, used);
+        }
+        return true;
+    }
+    if (used) {
+        htoki_tls_data_in_done(&c->tls, used);
+    }
+    return false;
+}
+
+/* One receive into the engine. True when the poll is over. */
+static bool htoki_tls_receive(htok_client *c) {
+    size_t room = 0, moved;
+    unsigned char *buffer = htoki_tls_wire_in(&c->tls, &room);
+    bool handshake = c->stage == HTOKI_STAGE_HANDSHAKE;
+    htok_io io;
+    if (htoki_tls_closed_cleanly(&c->tls)) {
+        htoki_feed_end(c, true);
+        return true;
+    }
+    if (htoki_tls_closed(&c->tls)) {
+        htoki_tls_attempt_failed(c, handshake          ? HTOK_PHASE_HANDSHAKE
+                                    : c->op.http.final ? HTOK_PHASE_BODY
+                                                       : HTOK_PHASE_HEAD);
+        return true;
+    }
+    if (!buffer || room == 0) {
+        return true;
+    }
+    io = htoki_receive(c, buffer, room, &moved);
+    if (io == HTOK_IO_OK) {
+        htoki_tls_wire_in_done(&c->tls, moved);
+        return false;
+    }
+    if (io == HTOK_IO_CLOSED && handshake) {
+        htoki_attempt_fail(c, HTOK_REASON_TLS_CLOSED, HTOK_PHASE_HANDSHAKE);
+    } else if (io == HTOK_IO_CLOSED) {
+        htoki_feed_end(c, false);
+    }
+    return true;
+}
+
+static void htoki_exchange_tls(htok_client *c) {
+    int steps;
+    for (steps = 0; steps < 2 * HTOKI_RECEIVES_PER_POLL; steps++) {
+        htoki_tls_send_request(c);
+        if (htoki_tls_read(c) || c->stage != HTOKI_STAGE_EXCHANGE || htoki_tls_receive(c)) {
+            return;
+        }
+    }
+    c->again = true;
+}
+
+/* At most one record is taken in, so at most one public-key step is run. */
+static void htoki_handshake(htok_client *c) {
+    htoki_tls_send(c);
+    if (!htoki_tls_established(&c->tls)) {
+        if (htoki_tls_receive(c)) {
+            return;
+        }
+        htoki_tls_send(c);
+    }
+    c->again = true;
+    if (htoki_tls_established(&c->tls)) {
+        htoki_log(c, "TLS established with ", htoki_text(c->url.host), "");
+        c->stage = HTOKI_STAGE_EXCHANGE;
+    }
+}
+
+static void htoki_begin_handshake(htok_client *c) {
+    unsigned char entropy[32];
+    htoki_tls_config config;
+    bool ok;
+    memset(&config, 0, sizeof config);
+    config.host = c->url.host;
+    config.address = c->url.address.length ? c->url.address.bytes : NULL;
+    config.address_len = c->url.address.length;
+    config.trust = c->options.trust;
+    config.pins = c->options.pins;
+    config.pin_count = c->options.pin_count;
+    config.time_known = htoki_unix_seconds(c, &config.unix_seconds);
+    config.entropy = entropy;
+    config.entropy_len = sizeof entropy;
+    config.record_in = c->in.buffer;
+    config.record_in_size = c->in.size;
+    config.record_out = c->out.buffer;
+    config.record_out_size = c->out.size;
+    config.scratch = c->work;
+    config.scratch_size = c->options.work_bytes;
+    if (!c->entropy.fill(c->entropy.context, entropy, sizeof entropy)) {
+        htoki_attempt_fail(c, HTOK_REASON_ENTROPY_MISSING, HTOK_PHASE_HANDSHAKE);
+        return;
+    }
+    ok = htoki_tls_start(&c->tls, &config, &c->error);
+    htoki_wipe(entropy, sizeof entropy);
+    if (!ok) {
+        htoki_attempt_failed(c, false);
+        return;
+    }
+    c->stage = HTOKI_STAGE_HANDSHAKE;
+}
+#endif
+
+/* The transport is connected. */
+static void htoki_connected(htok_client *c) {
+    htoki_log(c, "connected to ", htoki_text(c->url.host), "");
+    c->again = true;
+    c->stage = HTOKI_STAGE_EXCHANGE;
+#if HTOKI_TLS
+    if (c->over_tls) {
+        c->stage = HTOKI_STAGE_CONNECT;
+        htoki_begin_handshake(c);
+    }
+#endif
+}
+
+static void htoki_connect(htok_client *c, uint64_t now) {
+    htok_io_detail detail = htoki_io_detail_none();
+    htok_io io = c->transport.connect(c->transport.context, now, &detail);
+    if (io == HTOK_IO_OK) {
+        htoki_connected(c);
+    } else if (io != HTOK_IO_AGAIN) {
+        bool lookup = detail.phase == HTOK_PHASE_LOOKUP;
+        htoki_attempt_fail_os(c, lookup ? HTOK_REASON_LOOKUP_FAILED : HTOK_REASON_CONNECT_FAILED,
+                              lookup ? HTOK_PHASE_LOOKUP : HTOK_PHASE_CONNECT, detail.os_error);
+    }
+}
+
+/* An idle connection on which anything happened is of no more use: a close, or bytes that nobody asked for. */
+static bool htoki_idle_is_alive(htok_client *c) {
+    htok_io_detail detail = htoki_io_detail_none();
+    unsigned char probe[1];
+    return c->transport.receive(c->transport.context, probe, sizeof probe, &detail) == HTOK_IO_AGAIN;
+}
+
+/* The token for this attempt. */
+static bool htoki_take_token(htok_client *c) {
+    htok_view token = htoki_text(c->options.token);
+    if (c->options.token_provider) {
+        token = htoki_view(NULL, 0);
+        if (!c->options.token_provider(c->options.token_context, &token)) {
+            htoki_fail(&c->error, HTOK_REASON_TOKEN_PROVIDER, HTOK_PHASE_OPTION);
+            return false;
+        }
+    }
+    c->request.token = token;
+    return !token.ptr || htoki_check_token(&c->error, token) == HTOK_OK;
+}
+
+static void htoki_begin_attempt(htok_client *c, uint64_t now) {
+    htok_io_detail detail = htoki_io_detail_none();
+    htoki_http_limits limits;
+    limits.head_bytes = c->options.max_head_bytes;
+    limits.fields = c->options.max_fields;
+    limits.interim = c->options.max_interim;
+    limits.body_bytes = c->options.max_body_bytes;
+    htoki_error_clear(&c->error);
+    c->error.attempts = c->attempt + 1;
+    c->got_bytes = c->send_failed = c->peer_closed = false;
+    c->attempt_ms = c->replayed ? c->attempt_ms : now;
+    if (!htoki_take_token(c)) {
+        htoki_end(c, false);
+        return;
+    }
+    htoki_op_begin(&c->op, &c->request, &limits, c->options.max_error_body_bytes, c->work,
+                   c->options.work_bytes, &c->error);
+    if (c->open && !htoki_idle_is_alive(c)) {
+        htoki_disconnect(c);
+    }
+    htoki_log_request(c);
+    c->reused = c->open;
+    c->again = true;
+    if (c->open) {
+        c->stage = HTOKI_STAGE_EXCHANGE;
+        return;
+    }
+    c->over_tls = c->url.secure && !c->transport.provides_tls;
+    c->open = true;
+    c->stage = HTOKI_STAGE_CONNECT;
+    if (c->transport.open(c->transport.context, c->url.host, c->url.port, &detail) == HTOK_IO_FAILED) {
+        htoki_attempt_fail_os(c, HTOK_REASON_CONNECT_FAILED, HTOK_PHASE_CONNECT, detail.os_error);
+    }
+}
+
+/* Milliseconds from now to a point that is after_ms after base; UINT32_MAX for "none". */
+static uint32_t htoki_left_ms(uint64_t base, uint32_t after_ms, uint64_t now) {
+    uint64_t passed = now > base ? now - base : 0;
+    return after_ms == HTOK_NO_TIMEOUT ? UINT32_MAX : passed >= after_ms ? 0 : (uint32_t)(after_ms - passed);
+}
+
+static bool htoki_is_connecting(const htok_client *c) {
+    return c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_HANDSHAKE;
+}
+
+static bool htoki_in_attempt(const htok_client *c) {
+    return htoki_is_connecting(c) || c->stage == HTOKI_STAGE_EXCHANGE;
+}
+
+/* True when a deadline has passed and the attempt with it. */
+static bool htoki_is_late(htok_client *c, uint64_t now) {
+    static const htok_phase phases[] = {HTOK_PHASE_CONNECT, HTOK_PHASE_HANDSHAKE, HTOK_PHASE_HEAD};
+    htok_phase phase;
+    if (!htoki_in_attempt(c)) {
+        return false;
+    }
+    phase = c->op.http.final ? HTOK_PHASE_BODY : phases[c->stage - HTOKI_STAGE_CONNECT];
+    if (htoki_left_ms(c->attempt_ms, c->timeout_ms, now) == 0) {
+        htoki_attempt_fail(c, HTOK_REASON_TIMEOUT, phase);
+        return true;
+    }
+    if (htoki_is_connecting(c) && htoki_left_ms(c->attempt_ms, c->connect_timeout_ms, now) == 0) {
+        htoki_attempt_fail(c, HTOK_REASON_CONNECT_TIMEOUT, phase);
+        return true;
+    }
+    return false;
+}
+
+static htok_state htoki_poll(htok_client *c) {
+    uint64_t now;
+    if (c->stage == HTOKI_STAGE_IDLE || c->stage == HTOKI_STAGE_ENDED) {
+        return c->verdict;
+    }
+    now = htoki_now_ms(c);
+    c->has_item = c->again = false;
+    if (!htoki_is_late(c, now)) {
+        switch (c->stage) {
+        case HTOKI_STAGE_WAIT:
+            if (now < c->wait_until_ms) {
+                break;
+            }
+            htoki_begin_attempt(c, now);
+            break;
+        case HTOKI_STAGE_BEGIN: htoki_begin_attempt(c, now); break;
+        case HTOKI_STAGE_CONNECT: htoki_connect(c, now); break;
+#if HTOKI_TLS
+        case HTOKI_STAGE_HANDSHAKE: htoki_handshake(c); break;
+#endif
+        default:
+#if HTOKI_TLS
+            if (c->over_tls) {
+                htoki_exchange_tls(c);
+                break;
+            }
+#endif
+            htoki_exchange_plain(c);
+            break;
+        }
+    }
+    return c->has_item ? HTOK_STATE_ITEM : c->stage == HTOKI_STAGE_ENDED ? c->verdict : HTOK_STATE_PENDING;
+}
+
+static htok_wait htoki_wait(const htok_client *c) {
+    htok_wait wait;
+    uint64_t now = htoki_now_ms(c);
+    wait.readable = wait.writable = false;
+    wait.descriptor = -1;
+    wait.timeout_ms = UINT32_MAX;
+    if (c->stage == HTOKI_STAGE_WAIT) {
+        uint64_t left = c->wait_until_ms > now ? c->wait_until_ms - now : 0;
+        wait.timeout_ms = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX - 1;
+    } else if (htoki_in_attempt(c)) {
+        uint32_t left = htoki_left_ms(c->attempt_ms, c->timeout_ms, now);
+        uint32_t connect_left =
+            htoki_is_connecting(c) ? htoki_left_ms(c->attempt_ms, c->connect_timeout_ms, now) : UINT32_MAX;
+        wait.timeout_ms = left < connect_left ? left : connect_left;
+        if (c->stage != HTOKI_STAGE_CONNECT) {
+            wait.readable = true;
+            wait.writable = htoki_span_len(&c->out) != 0;
+#if HTOKI_TLS
+            if (c->over_tls) {
+                size_t len = 0;
+                htoki_tls_wire_out((htoki_tls *)&c->tls, &len);
+                wait.writable = len != 0;
+            }
+#endif
+            wait.writable = wait.writable && !c->send_failed;
+        }
+        if (c->transport.wait) {
+            c->transport.wait(c->transport.context, &wait);
+        }
+    }
+    if (c->again || c->stage == HTOKI_STAGE_BEGIN || c->stage == HTOKI_STAGE_ENDED ||
+        c->stage == HTOKI_STAGE_IDLE) {
+        wait.timeout_ms = 0;
+    }
+    return wait;
+}
+
+/* >>public ----------------------------------------------------------------------------------------------- */
+/* Bodies of the functions in >>api: fill defaults, check, forward. */
+
+static uint32_t htoki_default(uint32_t value, uint32_t fallback) {
+    return value ? value : fallback;
+}
+
+/* Fills the zeros of a retry policy and checks it. */
+static htok_kind htoki_check_retry(htok_error *e, htok_retry *r) {
+    bool match;
+    r->strategy = r->strategy == HTOK_RETRY_DEFAULT ? HTOK_RETRY_NONE : r->strategy;
+    r->initial_interval_ms = htoki_default(r->initial_interval_ms, 500);
+    r->max_interval_ms = htoki_default(r->max_interval_ms, 60000);
+    r->max_elapsed_ms = htoki_default(r->max_elapsed_ms, 3600000);
+    r->exponent_thousandths = htoki_default(r->exponent_thousandths, 1500);
+    r->codes = r->codes ? r->codes : "429,500,502,503,504";
+    if (r->strategy != HTOK_RETRY_NONE && r->strategy != HTOK_RETRY_BACKOFF) {
+        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.strategy", -1);
+    }
+    if (r->exponent_thousandths > 10000) {
+        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.exponent_thousandths", -1);
+    }
+    if (!htoki_codes_match(r->codes, 0, &match)) {
+        return htoki_fail_option(e, HTOK_REASON_RETRY_CODES, "retry.codes", -1);
+    }
+    return HTOK_OK;
+}
+
+enum { HTOKI_RECORD_BYTES = 16384, HTOKI_SEND_BYTES = 1024 };
+
+static bool htoki_sizes_ok(const htok_client_options *o) {
+    return o->record_bytes >= 512 && o->record_bytes <= 16384 && o->send_bytes >= 512 &&
+           o->send_bytes <= 16384 && o->work_bytes >= HTOKI_WORK_BYTES_MIN && o->work_bytes <= (1u << 30);
+}
+
+static void htoki_fill_sizes(htok_client_options *o) {
+    o->record_bytes = htoki_default(o->record_bytes, HTOKI_RECORD_BYTES);
+    o->send_bytes = htoki_default(o->send_bytes, HTOKI_SEND_BYTES);
+    o->work_bytes = htoki_default(o->work_bytes, HTOK_WORK_BYTES);
+}
+
+/* Copies the options and fills their zeros. */
+static void htoki_fill_options(htok_client_options *o, const htok_client_options *given) {
+    if (given) {
+        *o = *given;
+    } else {
+        memset(o, 0, sizeof *o);
+    }
+    htoki_fill_sizes(o);
+    o->timeout_ms = htoki_default(o->timeout_ms, 30000);
+    o->connect_timeout_ms = htoki_default(o->connect_timeout_ms, 10000);
+    o->max_head_bytes = htoki_default(o->max_head_bytes, 65536);
+    o->max_fields = htoki_default(o->max_fields, 100);
+    o->max_interim = htoki_default(o->max_interim, 16);
+    o->max_error_body_bytes = htoki_default(o->max_error_body_bytes, 65536);
+    o->max_body_bytes = o->max_body_bytes ? o->max_body_bytes : (uint64_t)1 << 30;
+    o->server_url = o->server_url ? o->server_url : HTOK_DEFAULT_SERVER_URL;
+    o->user_agent = o->user_agent ? o->user_agent : HTOK_DEFAULT_USER_AGENT;
+}
+
+/* Record overhead of BearSSL's buffers: header, explicit nonce, MAC and padding at their largest. */
+enum { HTOKI_RECORD_IN_EXTRA = 325, HTOKI_RECORD_OUT_EXTRA = 85, HTOKI_BLOCK_ALIGNMENT = 16 };
+#define HTOKI_ALIGNED(bytes) (((bytes) + (HTOKI_BLOCK_ALIGNMENT - 1)) & ~(size_t)(HTOKI_BLOCK_ALIGNMENT - 1))
+/* The client, its buffers one after the other, and what an unaligned block loses. */
+#define HTOKI_BLOCK_BYTES(work, record, send)                                            \
+    (HTOKI_ALIGNED(sizeof(struct htok_client)) + HTOKI_ALIGNED(work) +                   \
+     HTOKI_ALIGNED((record) + HTOKI_RECORD_IN_EXTRA) + (send) + HTOKI_RECORD_OUT_EXTRA + \
+     HTOKI_BLOCK_ALIGNMENT - 1)
+
+static size_t htoki_block_bytes(const htok_client_options *o) {
+    return HTOKI_BLOCK_BYTES(o->work_bytes, o->record_bytes, o->send_bytes);
+}
+
+HTOKI_STATIC_ASSERT(HTOKI_BLOCK_BYTES(HTOK_WORK_BYTES, HTOKI_RECORD_BYTES, HTOKI_SEND_BYTES) <=
+                        HTOK_CLIENT_BYTES,
+                    client_bytes)
+HTOKI_UNUSED;
+
+HATHORA_TOKENS_API size_t htok_client_bytes(const htok_client_options *options) {
+    htok_client_options o;
+    htoki_fill_options(&o, options);
+    return htoki_sizes_ok(&o) ? htoki_block_bytes(&o) : 0;
+}
+
+static htok_kind htoki_check_sizes(htok_error *e, const htok_client_options *o) {
+    const char *name = o->record_bytes < 512 || o->record_bytes > 16384 ? "record_bytes"
+                       : o->send_bytes < 512 || o->send_bytes > 16384   ? "send_bytes"
+                                                                        : "work_bytes";
+    return htoki_sizes_ok(o) ? HTOK_OK : htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, name, -1);
+}
+
+static htok_kind htoki_check_pins(htok_error *e, const htok_client_options *o) {
+#if HTOKI_TLS
+    unsigned char hash[32];
+    size_t i;
+    if (o->pin_count != 0 && !o->pins) {
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "pins", -1);
+    }
+    for (i = 0; i < o->pin_count; i++) {
+        if (!o->pins[i] || !htoki_pin_parse(htoki_text(o->pins[i]), hash)) {
+            return htoki_fail_option(e, HTOK_REASON_PIN_MALFORMED, "pins", -1);
+        }
+    }
+    return HTOK_OK;
+#else
+    return o->pin_count ? htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "pins", -1) : HTOK_OK;
+#endif
+}
+
+/* What does not depend on hooks. */
+static htok_kind htoki_check_options(htok_error *e, const htok_client_options *o, htoki_url *url) {
+    htok_kind kind = htoki_check_sizes(e, o);
+    if (kind == HTOK_OK && o->org_id) {
+        kind = htoki_check_id(e, htoki_text(o->org_id), "org_id");
+    }
+    if (kind == HTOK_OK && o->token) {
+        kind = o->token_provider ? htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT, "token_provider", -1)
+                                 : htoki_check_token(e, htoki_text(o->token));
+    }
+    if (kind == HTOK_OK) {
+        kind = htoki_check_field_value(e, htoki_text(o->user_agent), "user_agent");
+    }
+    if (kind == HTOK_OK) {
+        kind = htoki_check_headers(e, o->headers, o->header_count);
+    }
+    if (kind == HTOK_OK) {
+        kind = htoki_check_pins(e, o);
+    }
+    if (kind == HTOK_OK && !htoki_url_parse(htoki_text(o->server_url), url, e)) {
+        kind = e->kind;
+    }
+    return kind;
+}
+
+/* Hooks as given, or this build's own. */
+static htok_kind htoki_set_hooks(htok_client *c, htok_error *e) {
+    const htok_client_options *o = &c->options;
+#if HTOKI_CLOCK
+    htoki_system_clock(&c->clock);
+#endif
+#if HTOKI_ENTROPY
+    htoki_system_entropy(&c->entropy);
+#endif
+#if HTOKI_STDLIB
+    htoki_system_allocator(&c->allocator);
+#endif
+    if (o->clock) {
+        c->clock = *o->clock;
+    }
+    if (o->entropy) {
+        c->entropy = *o->entropy;
+    }
+    if (o->allocator) {
+        c->allocator = *o->allocator;
+    }
+#if HTOKI_SOCKETS
+    htoki_net_init(&c->net, o->resolver, &c->allocator, &c->transport);
+#endif
+    if (o->transport) {
+        c->transport = *o->transport;
+    }
+    if (!c->clock.monotonic_ms) {
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "clock", -1);
+    }
+    if (!c->transport.open || !c->transport.connect || !c->transport.send || !c->transport.receive ||
+        !c->transport.close) {
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "transport", -1);
+    }
+#if HTOKI_TLS
+    if (!c->entropy.fill && !c->transport.provides_tls) {
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "entropy", -1);
+    }
+#endif
+    return HTOK_OK;
+}
+
+/* Places the client and its buffers in a block that is large enough. */
+static htok_client *htoki_place(void *memory, const htok_client_options *o) {
+    size_t slack =
+        (HTOKI_BLOCK_ALIGNMENT - (size_t)((uintptr_t)memory % HTOKI_BLOCK_ALIGNMENT)) % HTOKI_BLOCK_ALIGNMENT;
+    char *at = (char *)memory + slack;
+    htok_client *c = (htok_client *)(void *)at;
+    memset(c, 0, sizeof *c);
+    c->options = *o;
+    at += HTOKI_ALIGNED(sizeof *c);
+    c->work = at;
+    at += HTOKI_ALIGNED(o->work_bytes);
+    c->in.buffer = (unsigned char *)at;
+    c->in.size = o->record_bytes + HTOKI_RECORD_IN_EXTRA;
+    at += HTOKI_ALIGNED(c->in.size);
+    c->out.buffer = (unsigned char *)at;
+    c->out.size = o->send_bytes + HTOKI_RECORD_OUT_EXTRA;
+    return c;
+}
+
+static htok_kind htoki_check_trust(htok_client *c, htok_error *e) {
+#if HTOKI_TLS
+    int64_t seconds;
+    bool known = htoki_unix_seconds(c, &seconds);
+    if (c->options.trust.len != 0 && htoki_trust_check(c->options.trust, known, seconds, e) != HTOK_OK) {
+        return e->kind;
+    }
+#else
+    (void)c;
+    (void)e;
+#endif
+    return HTOK_OK;
+}
+
+static htok_kind htoki_init(htok_client **client, void *memory, size_t bytes, const htok_client_options *o,
+                            htok_error *e) {
+    htoki_url url;
+    htok_retry retry = o->retry;
+    htok_client *c;
+    if (!memory) {
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "memory", -1);
+    }
+    if (htoki_check_options(e, o, &url) != HTOK_OK || htoki_check_retry(e, &retry) != HTOK_OK) {
+        return e->kind;
+    }
+    if (bytes < htoki_block_bytes(o)) {
+        return htoki_fail_option(e, HTOK_REASON_MEMORY_TOO_SMALL, "memory", (int64_t)htoki_block_bytes(o));
+    }
+    c = htoki_place(memory, o);
+    c->options.retry = retry;
+    htoki_error_clear(&c->error);
+    if (htoki_set_hooks(c, e) != HTOK_OK || htoki_check_trust(c, e) != HTOK_OK) {
+        htoki_wipe(c, sizeof *c);
+        return e->kind;
+    }
+    *client = c;
+    return HTOK_OK;
+}
+
+HATHORA_TOKENS_API htok_kind htok_client_init(htok_client **client, void *memory, size_t bytes,
+                                              const htok_client_options *options, htok_error *error) {
+    htok_client_options o;
+    htok_error local;
+    htok_error *e = error ? error : &local;
+    htoki_error_clear(e);
+    if (!client) {
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "client", -1);
+    }
+    *client = NULL;
+    htoki_fill_options(&o, options);
+    if (o.trust_file) {
+        return htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT, "trust_file", -1);
+    }
+    return htoki_init(client, memory, bytes, &o, e);
+}
+
+#if HTOKI_TLS
+enum { HTOKI_TRUST_BYTES_FIRST = 256 * 1024, HTOKI_TRUST_BYTES_MAX = 16 * 1024 * 1024 };
+
+/* Reads a file of certificates into memory of its own. False with *os_error, or 0 when it is too large. */
+static htok_kind htoki_read_trust_file(const htok_files *files, const htok_allocator *allocator,
+                                       const char *path, void **memory, size_t *bytes, size_t *len,
+                                       int *os_error, htok_error *e) {
+    size_t size = HTOKI_TRUST_BYTES_FIRST;
+    *os_error = 0;
+    for (;;) {
+        int64_t got;
+        void *block = allocator->allocate(allocator->context, size);
+        if (!block) {
+            return htoki_fail_option(e, HTOK_REASON_ALLOCATION_FAILED, "trust_file", -1);
+        }
+        got = files->read(files->context, path, block, size, os_error);
+        if (got >= 0 && (uint64_t)got <= size) {
+            *memory = block;
+            *bytes = size;
+            *len = (size_t)got;
+            return HTOK_OK;
+        }
+        allocator->release(allocator->context, block, size);
+        if (got < 0 || size >= HTOKI_TRUST_BYTES_MAX) {
+            *memory = NULL;
+            return HTOK_OK;
+        }
+        size *= 4;
+    }
+}
+
+/* Loads options->trust from trust_file or the first usable of the system's bundles. */
+static htok_kind htoki_load_trust(htok_client_options *o, const htok_files *files,
+                                  const htok_allocator *allocator, void **memory, size_t *bytes,
+                                  htok_error *e) {
+    htok_error ignored;
+    size_t len = 0;
+    int os_error = 0, i;
+    *memory = NULL;
+    if (o->trust_file) {
+        if (htoki_read_trust_file(files, allocator, o->trust_file, memory, bytes, &len, &os_error, e) !=
+            HTOK_OK) {
+            return e->kind;
+        }
+        if (!*memory) {
+            e->os_error = os_error;
+            htoki_error_text(e->detail, sizeof e->detail, htoki_text(o->trust_file));
+            return htoki_fail_option(e, HTOK_REASON_TRUST_UNREADABLE, "trust_file", -1);
+        }
+        o->trust = htoki_view((const char *)*memory, len);
+        return htoki_trust_check(o->trust, false, 0, e);
+    }
+    for (i = 0; htoki_trust_paths[i]; i++) {
+        if (htoki_read_trust_file(files, allocator, htoki_trust_paths[i], memory, bytes, &len, &os_error,
+                                  e) != HTOK_OK) {
+            return e->kind;
+        }
+        htoki_error_clear(&ignored);
+        if (*memory &&
+            htoki_trust_check(htoki_view((const char *)*memory, len), false, 0, &ignored) == HTOK_OK) {
+            o->trust = htoki_view((const char *)*memory, len);
+            return HTOK_OK;
+        }
+        if (*memory) {
+            allocator->release(allocator->context, *memory, *bytes);
+            *memory = NULL;
+        }
+    }
+    return HTOK_OK;
+}
+#endif
+
+HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok_client_options *options,
+                                                htok_error *error) {
+    htok_client_options o;
+    htok_allocator allocator;
+    htok_error local;
+    htok_error *e = error ? error : &local;
+    void *block, *trust = NULL;
+    size_t bytes, trust_bytes = 0;
+    htoki_error_clear(e);
+    memset(&allocator, 0, sizeof allocator);
+    if (!client) {
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "client", -1);
+    }
+    *client = NULL;
+    htoki_fill_options(&o, options);
+#if HTOKI_STDLIB
+    htoki_system_allocator(&allocator);
+#endif
+    if (o.allocator) {
+        allocator = *o.allocator;
+    }
+    if (!allocator.allocate || !allocator.release) {
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "allocator", -1);
+    }
+    if (o.trust_file && (o.trust.len != 0 || *o.trust_file == '\0')) {
+        return htoki_fail_option(e, o.trust.len != 0 ? HTOK_REASON_OPTION_CONFLICT : HTOK_REASON_TEXT_EMPTY,
+                                 "trust_file", -1);
+    }
+    if (htoki_check_sizes(e, &o) != HTOK_OK) {
+        return e->kind;
+    }
+#if HTOKI_TLS
+    if (o.trust.len == 0 && !(o.transport && o.transport->provides_tls)) {
+        htok_files files;
+        memset(&files, 0, sizeof files);
+#if HTOKI_FILES
+        htoki_system_files(&files);
+#endif
+        if (o.files) {
+            files = *o.files;
+        }
+        if (o.trust_file && !files.read) {
+            return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "files", -1);
+        }
+        if (files.read && htoki_load_trust(&o, &files, &allocator, &trust, &trust_bytes, e) != HTOK_OK) {
+            if (trust) {
+                allocator.release(allocator.context, trust, trust_bytes);
+            }
+            return e->kind;
+        }
+    }
+#endif
+    bytes = htoki_block_bytes(&o);
+    block = allocator.allocate(allocator.context, bytes);
+    if (!block) {
+        htoki_fail_option(e, HTOK_REASON_ALLOCATION_FAILED, "allocator", -1);
+    } else if (htoki_init(client, block, bytes, &o, e) != HTOK_OK) {
+        allocator.release(allocator.context, block, bytes);
+    }
+    if (!*client) {
+        if (trust) {
+            allocator.release(allocator.context, trust, trust_bytes);
+        }
+        return e->kind;
+    }
+    (*client)->owned_block = block;
+    (*client)->owned_block_bytes = bytes;
+    (*client)->owned_trust = trust;
+    (*client)->owned_trust_bytes = trust_bytes;
+    return HTOK_OK;
+}
+
+HATHORA_TOKENS_API void htok_client_close(htok_client *client) {
+    htok_allocator allocator;
+    void *block, *trust;
+    size_t block_bytes, trust_bytes;
+    if (!client) {
+        return;
+    }
+    htoki_disconnect(client);
+    allocator = client->allocator;
+    block = client->owned_block;
+    block_bytes = client->owned_block_bytes;
+    trust = client->owned_trust;
+    trust_bytes = client->owned_trust_bytes;
+    htoki_wipe(client->work, client->options.work_bytes);
+    htoki_wipe(client->in.buffer, client->in.size);
+    htoki_wipe(client->out.buffer, client->out.size);
+    htoki_wipe(client, sizeof *client);
+    if (trust) {
+        allocator.release(allocator.context, trust, trust_bytes);
+    }
+    if (block) {
+        allocator.release(allocator.context, block, block_bytes);
+    }
+}
+
+HATHORA_TOKENS_API const htok_client_options *htok_client_effective_options(const htok_client *client) {
+    return client ? &client->options : NULL;
+}
+
+HATHORA_TOKENS_API void htok_client_wipe(htok_client *client) {
+    if (client && (client->stage == HTOKI_STAGE_ENDED || client->stage == HTOKI_STAGE_IDLE)) {
+        htoki_wipe(client->work, client->op.filled);
+        htoki_wipe(&client->op.created, sizeof client->op.created);
+        client->error.message = client->error.body = htoki_view(NULL, 0);
+        client->wiped = true;
+    }
+}
+
+/* The retry policy of a call: its own, with the client's in place of its zeros, or the client's. */
+static htok_retry htoki_call_retry(const htok_client *c, const htok_call_options *o) {
+    htok_retry r = o->retry;
+    const htok_retry *d = &c->options.retry;
+    if (r.strategy == HTOK_RETRY_DEFAULT) {
+        r.strategy = d->strategy;
+        r.retry_connection_errors = r.retry_connection_errors || d->retry_connection_errors;
+    }
+    r.initial_interval_ms = htoki_default(r.initial_interval_ms, d->initial_interval_ms);
+    r.max_interval_ms = htoki_default(r.max_interval_ms, d->max_interval_ms);
+    r.max_elapsed_ms = htoki_default(r.max_elapsed_ms, d->max_elapsed_ms);
+    r.exponent_thousandths = htoki_default(r.exponent_thousandths, d->exponent_thousandths);
+    r.codes = r.codes ? r.codes : d->codes;
+    return r;
+}
+
+static bool htoki_same_origin(const htoki_url *a, const htoki_url *b) {
+    return a->secure == b->secure && a->port == b->port &&
+           htoki_equal(htoki_text(a->host), htoki_text(b->host));
+}
+
+/* The checks of a start that all operations share; fills the request. */
+static htok_kind htoki_prepare(htok_client *c, htoki_request *request, const htok_call_options *o,
+                               htoki_url *url) {
+    htok_error *e = &c->error;
+    const char *org_id = o->org_id ? o->org_id : c->options.org_id;
+    c->retry = htoki_call_retry(c, o);
+    if (!org_id) {
+        return htoki_fail_option(e, HTOK_REASON_ORG_ID_MISSING, "org_id", -1);
+    }
+    if (htoki_check_id(e, htoki_text(org_id), "org_id") != HTOK_OK ||
+        htoki_check_retry(e, &c->retry) != HTOK_OK ||
+        htoki_check_headers(e, o->headers, o->header_count) != HTOK_OK ||
+        !htoki_url_parse(htoki_text(o->server_url ? o->server_url : c->options.server_url), url, e)) {
+        return e->kind;
+    }
+    if (url->secure && !c->transport.provides_tls) {
+#if HTOKI_TLS
+        if (c->options.trust.len == 0) {
+#if HTOKI_FILES
+            int i;
+            htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
+            htoki_put_text(&w, "looked for ");
+            for (i = 0; htoki_trust_paths[i]; i++) {
+                htoki_put_text(&w, i ? ", " : "");
+                htoki_put_text(&w, htoki_trust_paths[i]);
+            }
+            htoki_writer_end(&w);
+#endif
+            return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust", -1);
+        }
+#else
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "transport", -1);
+#endif
+    }
+    request->url = &c->url;
+    request->org_id = htoki_text(org_id);
+    request->user_agent = htoki_text(c->options.user_agent);
+    request->own.list = o->headers;
+    request->own.count = o->header_count;
+    request->client.list = c->options.headers;
+    request->client.count = c->options.header_count;
+    c->timeout_ms = htoki_default(o->timeout_ms, c->options.timeout_ms);
+    c->connect_timeout_ms = htoki_default(o->connect_timeout_ms, c->options.connect_timeout_ms);
+    return HTOK_OK;
+}
+
+static htok_kind htoki_start(htok_client *c, htoki_operation operation,
+                             const htok_create_org_token_request *create, const char *org_token_id,
+                             const htok_call_options *options) {
+    htok_call_options none;
+    htoki_request request;
+    htoki_url url;
+    if (!c || (c->stage != HTOKI_STAGE_IDLE && c->stage != HTOKI_STAGE_ENDED)) {
+        return HTOK_INVALID_REQUEST_ERROR; /* a call in progress keeps its own error record */
+    }
+    memset(&none, 0, sizeof none);
+    memset(&request, 0, sizeof request);
+    htok_client_wipe(c);
+    memset(&c->op, 0, sizeof c->op);
+    htoki_error_clear(&c->error);
+    c->has_item = c->wiped = c->replayed = false;
+    c->attempt = 0;
+    request.operation = operation;
+    if (operation == HTOKI_CREATE_ORG_TOKEN && !create) {
+        htoki_fail_option(&c->error, HTOK_REASON_ARGUMENT_NULL, "request", -1);
+    } else if (operation == HTOKI_REVOKE_ORG_TOKEN && !org_token_id) {
+        htoki_fail_option(&c->error, HTOK_REASON_ARGUMENT_NULL, "org_token_id", -1);
+    } else if (htoki_prepare(c, &request, options ? options : &none, &url) == HTOK_OK) {
+        if (create) {
+            htoki_check_create(&c->error, create);
+        } else if (org_token_id) {
+            htoki_check_id(&c->error, htoki_text(org_token_id), "org_token_id");
+        }
+    }
+    if (c->error.kind != HTOK_OK) {
+        c->stage = HTOKI_STAGE_ENDED;
+        c->verdict = HTOK_STATE_FAILED;
+        return c->error.kind;
+    }
+    if (c->open && !htoki_same_origin(&url, &c->url)) {
+        htoki_disconnect(c);
+    }
+    c->url = url;
+    request.create = create;
+    request.org_token_id = htoki_text(org_token_id);
+    c->request = request;
+    c->started_ms = htoki_now_ms(c);
+    c->stage = HTOKI_STAGE_BEGIN;
+    c->verdict = HTOK_STATE_PENDING;
+    return HTOK_OK;
+}
+
+HATHORA_TOKENS_API htok_kind htok_get_org_tokens_start(htok_client *client,
+                                                       const htok_call_options *options) {
+    return htoki_start(client, HTOKI_GET_ORG_TOKENS, NULL, NULL, options);
+}
+
+HATHORA_TOKENS_API htok_kind htok_create_org_token_start(htok_client *client,
+                                                         const htok_create_org_token_request *request,
+                                                         const htok_call_options *options) {
+    return htoki_start(client, HTOKI_CREATE_ORG_TOKEN, request, NULL, options);
+}
+
+HATHORA_TOKENS_API htok_kind htok_revoke_org_token_start(htok_client *client, const char *org_token_id,
+                                                         const htok_call_options *options) {
+    return htoki_start(client, HTOKI_REVOKE_ORG_TOKEN, NULL, org_token_id, options);
+}
+
+HATHORA_TOKENS_API htok_state htok_client_poll(htok_client *client) {
+    return client ? htoki_poll(client) : HTOK_STATE_FAILED;
+}
+
+HATHORA_TOKENS_API htok_wait htok_client_wait(const htok_client *client) {
+    htok_wait wait;
+    if (client) {
+        return htoki_wait(client);
+    }
+    memset(&wait, 0, sizeof wait);
+    wait.descriptor = -1;
+    return wait;
+}
+
+HATHORA_TOKENS_API void htok_client_cancel(htok_client *client) {
+    if (!client || client->stage == HTOKI_STAGE_IDLE || client->stage == HTOKI_STAGE_ENDED) {
+        return;
+    }
+    htoki_error_clear(&client->error);
+    client->error.attempts = client->attempt + (client->stage != HTOKI_STAGE_BEGIN);
+    client->error.may_have_taken_effect =
+        client->stage == HTOKI_STAGE_EXCHANGE && htoki_op_may_have_taken_effect(&client->op);
+    htoki_fail(&client->error, HTOK_REASON_CANCELLED,
+               client->stage == HTOKI_STAGE_WAIT ? HTOK_PHASE_WAIT : HTOK_PHASE_NONE);
+    client->has_item = false;
+    htoki_end(client, false);
+}
+
+HATHORA_TOKENS_API const htok_error *htok_client_error(const htok_client *client) {
+    static const htok_error no_client = {HTOK_INVALID_REQUEST_ERROR,
+                                         HTOK_REASON_ARGUMENT_NULL,
+                                         HTOK_PHASE_OPTION,
+                                         0,
+                                         0,
+                                         0,
+                                         0,
+                                         false,
+                                         false,
+                                         -1,
+                                         -1,
+                                         "client",
+                                         "",
+                                         {NULL, 0},
+                                         {NULL, 0}};
+    return client ? &client->error : &no_client;
+}
+
+HATHORA_TOKENS_API const htok_org_token *htok_client_item(const htok_client *client) {
+    return client && client->has_item ? &client->op.created.org_token : NULL;
+}
+
+static bool htoki_is_done(const htok_client *c, htoki_operation operation) {
+    return c && c->stage == HTOKI_STAGE_ENDED && c->verdict == HTOK_STATE_DONE &&
+           c->request.operation == operation && !c->wiped;
+}
+
+HATHORA_TOKENS_API const htok_created_org_token *htok_client_created(const htok_client *client) {
+    return htoki_is_done(client, HTOKI_CREATE_ORG_TOKEN) ? &client->op.created : NULL;
+}
+
+HATHORA_TOKENS_API bool htok_client_revoked(const htok_client *client) {
+    return htoki_is_done(client, HTOKI_REVOKE_ORG_TOKEN) && client->op.boolean == 't';
+}
+
+#ifndef HATHORA_TOKENS_NO_BLOCKING
+/* Goes on until the next item or the call's end. */
+static htok_state htoki_poll_blocking(htok_client *c) {
+    for (;;) {
+        htok_state state = htoki_poll(c);
+        htok_wait wait;
+        if (state != HTOK_STATE_PENDING) {
+            return state;
+        }
+        wait = htoki_wait(c);
+#if HTOKI_SOCKETS
+        if (wait.timeout_ms == 0 || htoki_system_wait(&wait)) {
+            continue;
+        }
+#endif
+        htoki_fail_option(&c->error, HTOK_REASON_HOOK_MISSING, "transport.wait", -1);
+        htoki_end(c, false);
+        return c->verdict;
+    }
+}
+
+/* A blocking call needs something to wait on. */
+static htok_kind htoki_started_blocking(htok_client *c, htok_kind started) {
+    if (started == HTOK_OK && (!HTOKI_SOCKETS || !c->transport.wait)) {
+        htoki_fail_option(&c->error, HTOK_REASON_HOOK_MISSING, "transport.wait", -1);
+        htoki_end(c, false);
+        return c->error.kind;
+    }
+    return started;
+}
+
+HATHORA_TOKENS_API htok_kind htok_get_org_tokens(htok_client *client, const htok_call_options *options,
+                                                 bool (*each)(void *context, const htok_org_token *token),
+                                                 void *context) {
+    htok_kind kind = htoki_started_blocking(client, htok_get_org_tokens_start(client, options));
+    if (kind != HTOK_OK) {
+        return kind;
+    }
+    while (htoki_poll_blocking(client) == HTOK_STATE_ITEM) {
+        if (each && !each(context, &client->op.created.org_token)) {
+            htok_client_cancel(client);
+        }
+    }
+    return client->error.kind;
+}
+
+/* A list being copied: tokens grow from the front, their texts and scopes from the back. */
+typedef struct htoki_collector {
+    htok_org_token_list *list;
+    size_t front, back; /* free space lies between */
+} htoki_collector;
+
+static htok_view htoki_collect_text(htoki_collector *k, htok_view text) {
+    char *copy = NULL;
+    k->list->bytes_needed += text.len + 1;
+    if (k->list->tokens && k->back - k->front > text.len) {
+        k->back -= text.len + 1;
+        copy = (char *)k->list->memory + k->back;
+        memcpy(copy, text.ptr, text.len);
+        copy[text.len] = '\0';
+    } else {
+        k->list->tokens = NULL;
+    }
+    return htoki_view(copy, text.len);
+}
+
+static void htoki_collect_scopes(htoki_collector *k, htok_org_token *t) {
+    size_t bytes = t->scope_count * sizeof(htok_view), i;
+    const htok_view *from = t->scopes;
+    htok_view *to;
+    k->list->bytes_needed += bytes + sizeof(void *);
+    if (!k->list->tokens || k->back - k->front < bytes + sizeof(void *)) {
+        k->list->tokens = NULL;
+        return;
+    }
+    k->back = (k->back - bytes) / sizeof(void *) * sizeof(void *);
+    to = (htok_view *)(void *)((char *)k->list->memory + k->back);
+    for (i = 0; i < t->scope_count; i++) {
+        to[i] = htoki_collect_text(k, from[i]);
+    }
+    t->scopes = to;
+}
+
+/* Copies one token; list->tokens becomes NULL once one did not fit, and then bytes are only counted. */
+static bool htoki_collect(void *context, const htok_org_token *token) {
+    htoki_collector *k = (htoki_collector *)context;
+    htok_org_token *t;
+    htok_org_token copy = *token;
+    size_t i;
+    k->list->bytes_needed += sizeof copy;
+    if (k->list->tokens && k->back - k->front >= sizeof copy) {
+        t = &k->list->tokens[k->list->count];
+        k->front += sizeof copy;
+    } else {
+        k->list->tokens = NULL;
+        t = &copy;
+    }
+    copy.org_token_id = htoki_collect_text(k, token->org_token_id);
+    copy.org_id = htoki_collect_text(k, token->org_id);
+    copy.name = htoki_collect_text(k, token->name);
+    copy.status_text = htoki_collect_text(k, token->status_text);
+    copy.last_four_chars_of_key = htoki_collect_text(k, token->last_four_chars_of_key);
+    copy.created_by = htoki_collect_text(k, token->created_by);
+    copy.created_at = htoki_collect_text(k, token->created_at);
+    if (copy.scope_count != 0 && k->list->tokens) {
+        htoki_collect_scopes(k, &copy);
+    } else {
+        k->list->bytes_needed +=
+            copy.scope_count * sizeof(htok_view) + (copy.scope_count ? sizeof(void *) : 0);
+        for (i = 0; i < copy.scope_count; i++) {
+            htoki_collect_text(k, token->scopes[i]);
+        }
+    }
+    *t = copy;
+    k->list->count++;
+    return true;
+}
+
+HATHORA_TOKENS_API htok_kind htok_collect_org_tokens(htok_client *client, const htok_call_options *options,
+                                                     htok_org_token_list *list) {
+    htoki_collector k;
+    htok_kind kind;
+    if (!client || !list || (!list->memory && list->bytes != 0)) {
+        return HTOK_INVALID_REQUEST_ERROR;
+    }
+    k.list = list;
+    k.front = 0;
+    k.back = list->bytes;
+    list->tokens = (htok_org_token *)list->memory;
+    list->count = 0;
+    list->bytes_needed = sizeof(void *);
+    kind = htok_get_org_tokens(client, options, htoki_collect, &k);
+    if (kind == HTOK_OK && list->count != 0 && !list->tokens) {
+        kind = htoki_fail(&client->error, HTOK_REASON_LIST_FULL, HTOK_PHASE_NONE);
+        client->verdict = HTOK_STATE_FAILED;
+    }
+    if (kind != HTOK_OK) {
+        list->tokens = NULL;
+        list->count = 0;
+    }
+    return kind;
+}
+
+HATHORA_TOKENS_API htok_kind htok_create_org_token(htok_client *client,
+                                                   const htok_create_org_token_request *request,
+                                                   const htok_call_options *options,
+                                                   const htok_created_org_token **created) {
+    htok_kind kind = htoki_started_blocking(client, htok_create_org_token_start(client, request, options));
+    if (kind == HTOK_OK) {
+        htoki_poll_blocking(client);
+        kind = client->error.kind;
+    }
+    if (created) {
+        *created = htok_client_created(client);
+    }
+    return kind;
+}
+
+HATHORA_TOKENS_API htok_kind htok_revoke_org_token(htok_client *client, const char *org_token_id,
+                                                   const htok_call_options *options, bool *revoked) {
+    htok_kind kind =
+        htoki_started_blocking(client, htok_revoke_org_token_start(client, org_token_id, options));
+    if (kind == HTOK_OK) {
+        htoki_poll_blocking(client);
+        kind = client->error.kind;
+    }
+    if (revoked) {
+        *revoked = htok_client_revoked(client);
+    }
+    return kind;
+}
+#endif
+
+HATHORA_TOKENS_API const char *htok_kind_name(htok_kind kind) {
+    static const char *const names[] = {"OK",
+                                        "ApiError",
+                                        "SDKError",
+                                        "ResponseValidationError",
+                                        "InvalidRequestError",
+                                        "ConnectionError",
+                                        "RequestTimeoutError",
+                                        "RequestAbortedError",
+                                        "UnexpectedClientError"};
+    return (size_t)kind < HTOKI_COUNT(names) ? names[kind] : "unknown kind";
+}
+
+HATHORA_TOKENS_API const char *htok_phase_name(htok_phase phase) {
+    static const char *const names[] = {"",     "option", "look-up", "connect", "handshake", "send",
+                                        "head", "body",   "JSON",    "model",   "wait"};
+    return (size_t)phase < HTOKI_COUNT(names) ? names[phase] : "unknown phase";
+}
+
+HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason) {
+#if HTOKI_STRINGS
+    static const char *const names[] = {
+#define HTOKI_REASON_NAME(name, kind, text) #name,
+        HTOK_REASONS(HTOKI_REASON_NAME)
+#undef HTOKI_REASON_NAME
+    };
+    return (size_t)reason < HTOKI_COUNT(names) ? names[reason] : "unknown reason";
+#else
+    (void)reason;
+    return "";
+#endif
+}
+
+HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason) {
+#if HTOKI_STRINGS
+    static const char *const texts[] = {
+#define HTOKI_REASON_TEXT(name, kind, text) text,
+        HTOK_REASONS(HTOKI_REASON_TEXT)
+#undef HTOKI_REASON_TEXT
+    };
+    return (size_t)reason < HTOKI_COUNT(texts) ? texts[reason] : "unknown reason";
+#else
+    (void)reason;
+    return "";
+#endif
+}
+
+HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error) {
+#if HTOKI_TLS
+    return htoki_tls_error_text(tls_error);
+#else
+    (void)tls_error;
+    return "";
+#endif
+}
+
+static void htoki_put_labelled(htoki_writer *w, const char *label, uint64_t number) {
+    htoki_put_text(w, label);
+    htoki_put_decimal(w, number);
+}
+
+HATHORA_TOKENS_API size_t htok_error_format(const htok_error *error, char *buffer, size_t size) {
+    htoki_writer w = htoki_writer_make(buffer, size, 0);
+    const htok_error *e = error ? error : htok_client_error(NULL);
+    htoki_put_text(&w, htok_kind_name(e->kind));
+    htoki_put_text(&w, ": ");
+    if (e->path[0]) {
+        htoki_put_printable(&w, htoki_text(e->path));
+        htoki_put_text(&w, ": ");
+    }
+    if (e->kind == HTOK_API_ERROR) {
+        htoki_put_printable(&w, e->message);
+    } else if (HTOKI_STRINGS) {
+        htoki_put_text(&w, htok_reason_text(e->reason));
+    } else {
+        htoki_put_labelled(&w, "reason ", (uint64_t)e->reason);
+    }
+    if (e->detail[0]) {
+        htoki_put_text(&w, ": ");
+        htoki_put_printable(&w, htoki_text(e->detail));
+    }
+    if (e->status) {
+        htoki_put_labelled(&w, " (status ", (uint64_t)e->status);
+        htoki_put_char(&w, ')');
+    }
+    if (e->tls_error) {
+        htoki_put_text(&w, " [");
+        htoki_put_text(&w, htok_tls_error_name(e->tls_error));
+        htoki_put_labelled(&w, " ", (uint64_t)(unsigned)e->tls_error);
+        htoki_put_char(&w, ']');
+    }
+    if (e->os_error) {
+        htoki_put_text(&w, " [system error ");
+        htoki_put_text(&w, e->os_error < 0 ? "-" : "");
+        htoki_put_decimal(&w, (uint64_t)(e->os_error < 0 ? -(int64_t)e->os_error : e->os_error));
+        htoki_put_char(&w, ']');
+    }
+    if (e->reason == HTOK_REASON_MEMORY_TOO_SMALL) {
+        htoki_put_labelled(&w, ", bytes needed: ", (uint64_t)e->offset);
+    } else if (e->offset >= 0) {
+        htoki_put_labelled(&w, ", at byte ", (uint64_t)e->offset);
+    }
+    if (e->attempts > 1) {
+        htoki_put_labelled(&w, ", after attempts: ", e->attempts);
+    }
+    if (e->may_have_taken_effect) {
+        htoki_put_text(&w, "; the request may have taken effect: list the tokens before trying again");
+    }
+#if HTOKI_TLS && HTOKI_STRINGS
+    if (*htoki_tls_hint(e)) {
+        htoki_put_text(&w, "; ");
+        htoki_put_text(&w, htoki_tls_hint(e));
+    }
+#endif
+    return htoki_writer_end(&w);
+}
+
+HATHORA_TOKENS_API size_t htok_printable(htok_view text, char *buffer, size_t size) {
+    htoki_writer w = htoki_writer_make(buffer, size, 0);
+    htoki_put_printable(&w, text);
+    return htoki_writer_end(&w);
+}
+
+HATHORA_TOKENS_API size_t htok_json_string(htok_view text, char *buffer, size_t size) {
+    htoki_writer w = htoki_writer_make(buffer, size, 0);
+    htoki_put_json_string(&w, text);
+    return htoki_writer_end(&w);
+}
+
+HATHORA_TOKENS_API size_t htok_org_token_json(const htok_org_token *token, char *buffer, size_t size) {
+    htoki_writer w = htoki_writer_make(buffer, size, 0);
+    htoki_put_org_token(&w, token);
+    return htoki_writer_end(&w);
+}
+
+HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_token *created, char *buffer,
+                                                      size_t size) {
+    htoki_writer w = htoki_writer_make(buffer, size, 0);
+    htoki_put_json_member(&w, "{\"plainTextToken\":", created->plain_text_token);
+    htoki_put_text(&w, ",\"orgToken\":");
+    htoki_put_org_token(&w, &created->org_token);
+    htoki_put_char(&w, '}');
+    return htoki_writer_end(&w);
+}
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+/* No private macro outlives the implementation. */
+#undef HTOKI_ADDRESSES
+#undef HTOKI_ALIGNED
+#undef HTOKI_ASSERT
+#undef HTOKI_BLOCKING
+#undef HTOKI_BLOCK_BYTES
+#undef HTOKI_CLOCK
+#undef HTOKI_CLOCK_LEAST
+#undef HTOKI_COUNT
+#undef HTOKI_DER_DEPTH
+#undef HTOKI_ENTROPY
+#undef HTOKI_ENTROPY_INTERRUPTS
+#undef HTOKI_EXTENSION_BIT
+#undef HTOKI_FILES
+#undef HTOKI_GETENTROPY
+#undef HTOKI_GETRANDOM
+#undef HTOKI_HEAD_START_MS
+#undef HTOKI_JOIN
+#undef HTOKI_JOIN2
+#undef HTOKI_LOG
+#undef HTOKI_NAMES_BYTES
+#undef HTOKI_NET_ERROR
+#undef HTOKI_NO_SOCKET
+#undef HTOKI_OWN_LEAN
+#undef HTOKI_OWN_NOMINMAX
+#undef HTOKI_REASON_KIND
+#undef HTOKI_REASON_NAME
+#undef HTOKI_REASON_TEXT
+#undef HTOKI_RESOLVER
+#undef HTOKI_RETRIES
+#undef HTOKI_ROOT_KEY_BYTES
+#undef HTOKI_SEEN_PART
+#undef HTOKI_SEEN_PINS
+#undef HTOKI_SOCKETS
+#undef HTOKI_STATIC_ASSERT
+#undef HTOKI_STDLIB
+#undef HTOKI_STEP_MS
+#undef HTOKI_STRINGS
+#undef HTOKI_THREADS
+#undef HTOKI_TLS
+#undef HTOKI_TLS_RECORD_IN_BYTES
+#undef HTOKI_TLS_RECORD_OUT_BYTES
+#undef HTOKI_UNUSED
+#undef HTOKI_USER_JSMN_API
+#undef HTOKI_USER_JSMN_H
+#undef HTOKI_USER_JSMN_HEADER
+#undef HTOKI_USER_JSMN_PARENT_LINKS
+#undef HTOKI_USER_JSMN_STATIC
+#undef HTOKI_USER_JSMN_STRICT
+#undef HTOKI_WINDOWS
+#undef htoki_log
+#undef htoki_log_answer
+#undef htoki_log_number
+#undef htoki_log_request
+#endif /* HATHORA_TOKENS_IMPLEMENTATION */
