@@ -27,13 +27,128 @@
      >>models        OrgToken, CreatedOrgToken, ApiError
      >>operation     one request and its answer as a state machine
    Implementation: the rims, each removable
+     >>x509          trusted certificates, and what BearSSL's validation leaves open
      >>tls           BearSSL's engine, bytes in and bytes out
-     >>x509          what BearSSL's certificate validation leaves open
      >>sockets       POSIX and Winsock: look-up and transport
      >>system        clock, entropy, files, allocator
    Implementation: on top
      >>client        owns the memory; joins operation, TLS and hooks; deadlines, reuse, retries, cancel
      >>public        bodies of the functions in >>api */
+
+/* >>manual ----------------------------------------------------------------------------------------------
+
+   WHAT IT DOES
+     GetOrgTokens, CreateOrgToken and RevokeOrgToken of the Hathora Cloud API (Tokens V1), as the official SDK does
+     them: same options, same defaults, same error names. Over TLS 1.2, or http:// to a loopback address. It does
+     not do TLS 1.3 (BearSSL has none), HTTP/2, redirects, content codings or proxies; a server that needs one of
+     these is refused by name. A transport hook lets another TLS stand below the HTTP client.
+
+   QUICK START
+     Blocking, with everything from the system (compiled by the tests):
+         #define HATHORA_TOKENS_IMPLEMENTATION
+         #include "hathora_tokens.h"
+         #include <stdio.h>
+
+         static bool print_token(void *context, const htok_org_token *token)
+         {
+             (void)context;
+             printf("%s %s\n", token->org_token_id.ptr, token->name.ptr);
+             return true;
+         }
+
+         int main(void)
+         {
+             htok_client_options options = {0};
+             htok_client *client;
+             htok_error error;
+             char line[512];
+             options.org_id = "org-...";
+             options.token = "...";
+             if (htok_client_create(&client, &options, &error) != HTOK_OK) {
+                 htok_error_format(&error, line, sizeof line);
+                 fprintf(stderr, "%s\n", line);
+                 return 1;
+             }
+             if (htok_get_org_tokens(client, NULL, print_token, NULL) != HTOK_OK) {
+                 htok_error_format(htok_client_error(client), line, sizeof line);
+                 fprintf(stderr, "%s\n", line);
+             }
+             htok_client_close(client);
+             return 0;
+         }
+     In C++ write htok_client_options options = {}; the rest is the same.
+
+   LINKING
+     gcc app.c -lbearssl. jsmn is a header (Debian: libjsmn-dev, libbearssl-dev). Windows: also -lws2_32. With your
+     own copies, -Ipath/to/inc and path/to/libbearssl.a. Add -ffunction-sections -Wl,--gc-sections to drop the
+     functions that you do not call. Static programs: link with musl; static glibc cannot look names up alone.
+
+   MEMORY
+     One block holds a client: htok_client_bytes() says how large, HTOK_CLIENT_BYTES is enough for default options.
+     It is yours (htok_client_init) or taken once from an allocator (htok_client_create), and it must not move.
+     Nothing is allocated after that but a small job for each name look-up, which lives on its own thread. Most of
+     the block is the TLS record buffer (record_bytes) and the work buffer (work_bytes): one JSON element and its
+     tokens must fit in the latter, so a list of any length streams through it. All strings in options are borrowed.
+     Measured on amd64, a first list with its handshake takes 5.2 KB of stack, a list after that 1.6 KB.
+
+   ERRORS AND RETRIES
+     A kind to branch on, a reason to tell apart, a record with the rest, a formatter that makes one line of it. The
+     first failure wins. Tokens that a list handed out count only once it ends with success. By default nothing is
+     retried; with HTOK_RETRY_BACKOFF the statuses in retry.codes are, and connection errors if asked. A create is
+     never sent again once a byte of it may have left: then may_have_taken_effect is set, and listing the tokens
+     shows whether its unique name exists.
+
+   FRAME LOOP
+     Start a call, poll it once a frame, draw the frame, go on (compiled by the tests):
+         htok_state state = HTOK_STATE_PENDING;
+         if (htok_get_org_tokens_start(client, NULL) == HTOK_OK) {
+             do {
+                 state = htok_client_poll(client);
+                 if (state == HTOK_STATE_ITEM) {
+                     printf("%s\n", htok_client_item(client)->name.ptr);
+                 }
+             } while (state == HTOK_STATE_PENDING || state == HTOK_STATE_ITEM);
+         }
+     poll() never waits. Its longest step is a public-key operation of the TLS handshake: milliseconds on a desktop
+     CPU, far more on a microcontroller, and only when a connection is made; poll on a thread of your own where that
+     is too long. An event loop asks htok_client_wait() for the descriptor, the direction and the milliseconds.
+
+   SECURITY
+     The server's chain, name and dates are always checked; there is no switch to turn that off. Beyond BearSSL, the
+     name must stand in subjectAltName (an address as iPAddress), extended key usage must allow a TLS server, name
+     constraints hold, RSA keys under 2048 bits and SHA-1 are refused. Pins can be added. Revocation is not checked.
+     The token goes to the endpoint's host alone and redirects are not followed. Secrets are borrowed, never copied
+     to memory that outlives the call, and overwritten with '*' in any server text that reaches an error.
+
+   THREADS
+     One thread at a time per client; different clients are independent. No global state, no signal handlers, no
+     environment variables, no locale. The look-up worker blocks all signals and owns its memory, so the allocator
+     must outlive a look-up that was given up.
+
+   KNOBS (define them in the implementation file, except where noted)
+     HATHORA_TOKENS_STATIC        all functions static: define it in every file that includes the header
+     HATHORA_TOKENS_API           linkage of all functions, e.g. dllexport: the same in every file
+     HATHORA_TOKENS_BEARSSL_H     <bearssl.h>; HATHORA_TOKENS_JSMN_H <jsmn.h>: include paths
+     HATHORA_TOKENS_ASSERT(x)     nothing: your assertion macro
+     HATHORA_TOKENS_MAX_DEPTH     512: nesting of JSON that is read; a level costs a bit of the client
+     HATHORA_TOKENS_NO_TLS        no BearSSL; https needs a transport that provides TLS
+     HATHORA_TOKENS_NO_SOCKETS    no transport: options.transport is required
+     HATHORA_TOKENS_NO_RESOLVER   no getaddrinfo(): numeric addresses or options.resolver only
+     HATHORA_TOKENS_NO_THREADS    look-ups block inside poll
+     HATHORA_TOKENS_NO_FILES      no stdio; trust comes from memory
+     HATHORA_TOKENS_NO_CLOCK      options.clock is required
+     HATHORA_TOKENS_NO_ENTROPY    options.entropy is required for TLS
+     HATHORA_TOKENS_NO_STDLIB     no malloc(): htok_client_create() needs options.allocator
+     HATHORA_TOKENS_NO_BLOCKING   no blocking calls; also leaves their declarations out where it is defined
+     HATHORA_TOKENS_NO_LOG        no logger
+     HATHORA_TOKENS_NO_STRINGS    no texts of reasons, only their numbers
+
+   PORTING
+     A new system is a handful of hooks: transport (five functions that must not wait), clock, entropy. With all
+     rims off the core needs memcpy(), memmove(), memset(), memcmp() and memchr(), and no other function.
+
+   VERSIONS
+     Semantic, HTOK_VERSION. 0.1.0: first version. */
 
 /* -std=c99 and its like (not -std=gnu99, not C++) make glibc, musl and newlib hide all of POSIX unless this
    macro stands before the first system header. It is set for the implementation alone, where nothing else
@@ -409,7 +524,8 @@ typedef struct htok_address {
     uint32_t scope_id;
 } htok_address;
 
-/* Name look-up for the built-in transport. start is given a name, never a numeric address. */
+/* Name look-up for the built-in transport. start is given a name, never a numeric address nor localhost. Eight
+   addresses are tried at most, so a list should not begin with eight of one family. */
 struct htok_resolver {
     void *context;
     htok_io (*start)(void *context, const char *host, htok_io_detail *detail);
@@ -432,7 +548,7 @@ struct htok_entropy {
 };
 
 struct htok_allocator {
-    void *context;
+    void *context; /* called from the look-up's thread too, until that has ended */
     void *(*allocate)(void *context, size_t bytes); /* aligned as by malloc(); NULL: cannot */
     void (*release)(void *context, void *memory, size_t bytes);
 };
@@ -671,11 +787,18 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
 #else
 #define HTOKI_THREADS 0
 #endif
+#if HTOKI_THREADS && !HTOKI_WINDOWS
+#define HTOKI_PTHREADS 1
+#else
+#define HTOKI_PTHREADS 0
+#endif
 #if HTOKI_SOCKETS && !defined(HATHORA_TOKENS_NO_BLOCKING)
 #define HTOKI_BLOCKING 1
 #else
 #define HTOKI_BLOCKING 0
 #endif
+
+#define HTOKI_INTERRUPTS 100u /* so often a system call that signals interrupt is tried again */
 
 #if HTOKI_FILES || (!HTOKI_WINDOWS && (HTOKI_SOCKETS || HTOKI_ENTROPY))
 #include <errno.h>
@@ -752,7 +875,7 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
 #error "hathora_tokens.h: getaddrinfo() is hidden: include this header first or -D_POSIX_C_SOURCE=200809L"
 #endif
 #endif
-#if HTOKI_THREADS
+#if HTOKI_PTHREADS
 #include <pthread.h>
 #include <signal.h>
 #ifndef SIG_SETMASK
@@ -828,14 +951,16 @@ HTOKI_STATIC_ASSERT(sizeof(int) >= 4 || sizeof(size_t) >= 2, integer_sizes) HTOK
 /* Views, character classes, UTF-8, the bounded writer, wiping. Takes and gives bytes. Must not know: errors. */
 
 /* Overwrites through a volatile pointer, which no optimiser may drop. */
-static void htoki_wipe(void *memory, size_t bytes) {
+static void htoki_wipe(void *memory, size_t bytes)
+{
     volatile unsigned char *p = (volatile unsigned char *)memory;
     while (bytes-- != 0) {
         *p++ = 0;
     }
 }
 
-static htok_view htoki_view(const char *ptr, size_t len) {
+static htok_view htoki_view(const char *ptr, size_t len)
+{
     htok_view v;
     v.ptr = ptr;
     v.len = len;
@@ -845,7 +970,8 @@ static htok_view htoki_view(const char *ptr, size_t len) {
 /* No text that a caller gives is longer; it keeps the loop below bounded, and compilers from calling strlen(). */
 enum { HTOKI_TEXT_BYTES_MAX = 1 << 24 };
 
-static htok_view htoki_text(const char *text) {
+static htok_view htoki_text(const char *text)
+{
     size_t len = 0;
     while (text && len < HTOKI_TEXT_BYTES_MAX && text[len] != '\0') {
         len++;
@@ -854,7 +980,8 @@ static htok_view htoki_text(const char *text) {
 }
 
 /* Whether the NUL-terminated set holds c; where is its place there. NUL is in no set. */
-static bool htoki_in_set(const char *set, char c, size_t *where) {
+static bool htoki_in_set(const char *set, char c, size_t *where)
+{
     size_t i;
     for (i = 0; set[i] != '\0'; i++) {
         if (set[i] == c) {
@@ -865,25 +992,30 @@ static bool htoki_in_set(const char *set, char c, size_t *where) {
     return false;
 }
 
-static bool htoki_is_in(const char *set, char c) {
+static bool htoki_is_in(const char *set, char c)
+{
     size_t where;
     return htoki_in_set(set, c, &where);
 }
 
-static bool htoki_is_digit(char c) {
+static bool htoki_is_digit(char c)
+{
     return c >= '0' && c <= '9';
 }
 
-static bool htoki_is_alpha(char c) {
+static bool htoki_is_alpha(char c)
+{
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static char htoki_lower(char c) {
+static char htoki_lower(char c)
+{
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
 /* 0 to 15, or -1. */
-static int htoki_hex_value(char c) {
+static int htoki_hex_value(char c)
+{
     if (htoki_is_digit(c)) {
         return c - '0';
     }
@@ -892,16 +1024,19 @@ static int htoki_hex_value(char c) {
 }
 
 /* C0 controls and DEL. */
-static bool htoki_is_control(char c) {
+static bool htoki_is_control(char c)
+{
     return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-static bool htoki_equal(htok_view a, htok_view b) {
+static bool htoki_equal(htok_view a, htok_view b)
+{
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 /* ASCII case-insensitive, as field names, media types and schemes compare. */
-static bool htoki_equal_nocase(htok_view a, htok_view b) {
+static bool htoki_equal_nocase(htok_view a, htok_view b)
+{
     size_t i;
     if (a.len != b.len) {
         return false;
@@ -915,7 +1050,8 @@ static bool htoki_equal_nocase(htok_view a, htok_view b) {
 }
 
 /* Unsigned decimal of digits only, at most max. False when empty, malformed or larger. */
-static bool htoki_parse_decimal(htok_view text, uint64_t max, uint64_t *value) {
+static bool htoki_parse_decimal(htok_view text, uint64_t max, uint64_t *value)
+{
     uint64_t v = 0;
     size_t i;
     if (text.len == 0) {
@@ -923,7 +1059,7 @@ static bool htoki_parse_decimal(htok_view text, uint64_t max, uint64_t *value) {
     }
     for (i = 0; i < text.len; i++) {
         unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
-        if (digit > 9 || v > (max - digit) / 10) {
+        if (digit > 9 || digit > max || v > (max - digit) / 10) {
             return false;
         }
         v = v * 10 + digit;
@@ -933,7 +1069,8 @@ static bool htoki_parse_decimal(htok_view text, uint64_t max, uint64_t *value) {
 }
 
 /* Decodes one code point of well-formed UTF-8 (RFC 3629 section 4). Returns its length, 1 to 4, or 0. */
-static size_t htoki_utf8_decode(const char *text, size_t len, uint32_t *code_point) {
+static size_t htoki_utf8_decode(const char *text, size_t len, uint32_t *code_point)
+{
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char first;
     size_t n, i;
@@ -966,7 +1103,8 @@ static size_t htoki_utf8_decode(const char *text, size_t len, uint32_t *code_poi
 }
 
 /* Offset of the first byte that is not part of well-formed UTF-8; len when there is none. */
-static size_t htoki_utf8_check(const char *text, size_t len) {
+static size_t htoki_utf8_check(const char *text, size_t len)
+{
     size_t at = 0;
     uint32_t code_point;
     while (at < len) {
@@ -980,7 +1118,8 @@ static size_t htoki_utf8_check(const char *text, size_t len) {
 }
 
 /* Writes a code point, surrogates included, as 1 to 4 bytes. */
-static size_t htoki_utf8_encode(uint32_t c, char *out) {
+static size_t htoki_utf8_encode(uint32_t c, char *out)
+{
     if (c < 0x80) {
         out[0] = (char)c;
         return 1;
@@ -1010,7 +1149,8 @@ typedef struct htoki_writer {
     size_t size, total, skip;
 } htoki_writer;
 
-static htoki_writer htoki_writer_make(char *out, size_t size, size_t skip) {
+static htoki_writer htoki_writer_make(char *out, size_t size, size_t skip)
+{
     htoki_writer w;
     w.out = out;
     w.size = size;
@@ -1019,7 +1159,8 @@ static htoki_writer htoki_writer_make(char *out, size_t size, size_t skip) {
     return w;
 }
 
-static void htoki_put(htoki_writer *w, const char *bytes, size_t len) {
+static void htoki_put(htoki_writer *w, const char *bytes, size_t len)
+{
     size_t begin = w->total, end = begin + len;
     size_t from = begin > w->skip ? begin : w->skip;
     size_t limit = w->skip + w->size;
@@ -1030,19 +1171,23 @@ static void htoki_put(htoki_writer *w, const char *bytes, size_t len) {
     w->total = end;
 }
 
-static void htoki_put_char(htoki_writer *w, char c) {
+static void htoki_put_char(htoki_writer *w, char c)
+{
     htoki_put(w, &c, 1);
 }
 
-static void htoki_put_view(htoki_writer *w, htok_view v) {
+static void htoki_put_view(htoki_writer *w, htok_view v)
+{
     htoki_put(w, v.ptr, v.len);
 }
 
-static void htoki_put_text(htoki_writer *w, const char *text) {
+static void htoki_put_text(htoki_writer *w, const char *text)
+{
     htoki_put_view(w, htoki_text(text));
 }
 
-static void htoki_put_decimal(htoki_writer *w, uint64_t value) {
+static void htoki_put_decimal(htoki_writer *w, uint64_t value)
+{
     char digits[20];
     size_t at = sizeof digits;
     do {
@@ -1052,7 +1197,8 @@ static void htoki_put_decimal(htoki_writer *w, uint64_t value) {
     htoki_put(w, digits + at, sizeof digits - at);
 }
 
-static void htoki_put_hex(htoki_writer *w, uint32_t value, unsigned width, bool upper) {
+static void htoki_put_hex(htoki_writer *w, uint32_t value, unsigned width, bool upper)
+{
     const char *digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
     while (width != 0) {
         width--;
@@ -1061,13 +1207,15 @@ static void htoki_put_hex(htoki_writer *w, uint32_t value, unsigned width, bool 
 }
 
 /* Bytes that the window holds. */
-static size_t htoki_writer_filled(const htoki_writer *w) {
+static size_t htoki_writer_filled(const htoki_writer *w)
+{
     size_t end = w->total < w->skip + w->size ? w->total : w->skip + w->size;
     return end > w->skip ? end - w->skip : 0;
 }
 
 /* Ends a text written from its beginning: a NUL at its end or at the window's, and the whole length. */
-static size_t htoki_writer_end(htoki_writer *w) {
+static size_t htoki_writer_end(htoki_writer *w)
+{
     if (w->size != 0) {
         w->out[w->total < w->size ? w->total : w->size - 1] = '\0';
     }
@@ -1076,7 +1224,8 @@ static size_t htoki_writer_end(htoki_writer *w) {
 
 /* Code points that change how a terminal shows the rest: C1 controls, bidirectional marks and overrides
    (Unicode UAX 9), line and paragraph separators, the byte order mark, surrogates. */
-static bool htoki_is_deceptive(uint32_t c) {
+static bool htoki_is_deceptive(uint32_t c)
+{
     return (c >= 0x7f && c < 0xa0) || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
            (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
            (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
@@ -1084,7 +1233,8 @@ static bool htoki_is_deceptive(uint32_t c) {
 
 /* Text that is safe on a terminal: controls as \n, \r, \t or \xHH, deceptive code points as \u{H}, other bytes
    that are not UTF-8 as \xHH, a backslash doubled. */
-static void htoki_put_printable(htoki_writer *w, htok_view text) {
+static void htoki_put_printable(htoki_writer *w, htok_view text)
+{
     size_t at = 0;
     while (at < text.len) {
         uint32_t c = 0;
@@ -1122,14 +1272,16 @@ static const unsigned char htoki_reason_kinds[] = {
 };
 HTOKI_STATIC_ASSERT(sizeof htoki_reason_kinds == HTOK_REASON_COUNT, reason_kinds) HTOKI_UNUSED;
 
-static void htoki_error_clear(htok_error *e) {
+static void htoki_error_clear(htok_error *e)
+{
     memset(e, 0, sizeof *e);
     e->offset = -1;
     e->retry_after_ms = -1;
 }
 
 /* The first failure wins: a later one never overwrites it. Returns the kind that the record has. */
-static htok_kind htoki_fail(htok_error *e, htok_reason reason, htok_phase phase) {
+static htok_kind htoki_fail(htok_error *e, htok_reason reason, htok_phase phase)
+{
     if (e->kind == HTOK_OK) {
         e->reason = reason;
         e->kind = (htok_kind)htoki_reason_kinds[reason];
@@ -1138,7 +1290,8 @@ static htok_kind htoki_fail(htok_error *e, htok_reason reason, htok_phase phase)
     return e->kind;
 }
 
-static htok_kind htoki_fail_at(htok_error *e, htok_reason reason, htok_phase phase, int64_t offset) {
+static htok_kind htoki_fail_at(htok_error *e, htok_reason reason, htok_phase phase, int64_t offset)
+{
     if (e->kind == HTOK_OK) {
         e->offset = offset;
     }
@@ -1146,7 +1299,8 @@ static htok_kind htoki_fail_at(htok_error *e, htok_reason reason, htok_phase pha
 }
 
 /* Text into one of the record's arrays, cut to fit at a character's end. */
-static void htoki_error_text(char *array, size_t size, htok_view text) {
+static void htoki_error_text(char *array, size_t size, htok_view text)
+{
     size_t len = text.len < size ? text.len : size - 1;
     while (len > 0 && len < text.len && ((unsigned char)text.ptr[len] & 0xc0) == 0x80) {
         len--;
@@ -1158,7 +1312,8 @@ static void htoki_error_text(char *array, size_t size, htok_view text) {
 }
 
 /* An option or argument at fault, by its member name. */
-static htok_kind htoki_fail_option(htok_error *e, htok_reason reason, const char *name, int64_t offset) {
+static htok_kind htoki_fail_option(htok_error *e, htok_reason reason, const char *name, int64_t offset)
+{
     if (e->kind == HTOK_OK) {
         htoki_error_text(e->path, sizeof e->path, htoki_text(name));
     }
@@ -1179,7 +1334,8 @@ typedef struct htoki_url {
 } htoki_url;
 
 /* Dotted decimal, four parts without leading zeros (RFC 3986 section 3.2.2). */
-static bool htoki_ipv4_parse(htok_view text, uint8_t out[4]) {
+static bool htoki_ipv4_parse(htok_view text, uint8_t out[4])
+{
     size_t at = 0;
     int part;
     for (part = 0; part < 4; part++) {
@@ -1204,7 +1360,8 @@ static bool htoki_ipv4_parse(htok_view text, uint8_t out[4]) {
 }
 
 /* RFC 4291 section 2.2, all three forms; no zone. */
-static bool htoki_ipv6_parse(htok_view text, uint8_t out[16]) {
+static bool htoki_ipv6_parse(htok_view text, uint8_t out[16])
+{
     uint8_t bytes[16];
     size_t filled = 0, gap = 17, at = 0;
     memset(bytes, 0, sizeof bytes);
@@ -1260,7 +1417,8 @@ static bool htoki_ipv6_parse(htok_view text, uint8_t out[16]) {
 }
 
 /* A numeric address; false for a name. */
-static bool htoki_address_parse(htok_view text, htok_address *address) {
+static bool htoki_address_parse(htok_view text, htok_address *address)
+{
     memset(address, 0, sizeof *address);
     if (htoki_ipv4_parse(text, address->bytes)) {
         address->length = 4;
@@ -1270,7 +1428,8 @@ static bool htoki_address_parse(htok_view text, htok_address *address) {
     return address->length != 0;
 }
 
-static bool htoki_address_is_loopback(const htok_address *address) {
+static bool htoki_address_is_loopback(const htok_address *address)
+{
     static const uint8_t mapped[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127};
     static const uint8_t v6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
     if (address->length == 4) {
@@ -1281,7 +1440,8 @@ static bool htoki_address_is_loopback(const htok_address *address) {
 
 /* A host name of letters, digits, hyphens and underscores in labels of 1 to 63. A last label of digits would let
    look-up functions read the name as an address in one of inet_aton's odd forms. */
-static bool htoki_host_name_ok(htok_view host) {
+static bool htoki_host_name_ok(htok_view host)
+{
     size_t i, label = 0;
     bool numeric = true;
     for (i = 0; i < host.len; i++) {
@@ -1307,12 +1467,14 @@ static bool htoki_host_name_ok(htok_view host) {
     return label != 0 && !numeric;
 }
 
-static bool htoki_is_pchar(char c) {
+static bool htoki_is_pchar(char c)
+{
     return htoki_is_alpha(c) || htoki_is_digit(c) || htoki_is_in("-._~!$&'()*+,;=:@", c);
 }
 
 /* Reads a path's character at *at, decoding a triplet; false when malformed. */
-static bool htoki_path_char(htok_view path, size_t *at, char *c) {
+static bool htoki_path_char(htok_view path, size_t *at, char *c)
+{
     *c = path.ptr[*at];
     if (*c == '%') {
         int high = path.len - *at > 2 ? htoki_hex_value(path.ptr[*at + 1]) : -1;
@@ -1330,7 +1492,8 @@ static bool htoki_path_char(htok_view path, size_t *at, char *c) {
 
 /* Segments of pchar, none of them "." or ".." in any spelling: those would climb. Returns the offset at fault or the
    path's length. */
-static size_t htoki_path_check(htok_view path) {
+static size_t htoki_path_check(htok_view path)
+{
     size_t at = 0, dots = 0, others = 0, begin = 0;
     while (at < path.len) {
         size_t from = at;
@@ -1353,13 +1516,15 @@ static size_t htoki_path_check(htok_view path) {
     return others == 0 && (dots == 1 || dots == 2) ? begin : path.len;
 }
 
-static bool htoki_url_fail(htok_error *e, htok_reason reason, size_t offset) {
+static bool htoki_url_fail(htok_error *e, htok_reason reason, size_t offset)
+{
     htoki_fail_option(e, reason, "server_url", (int64_t)offset);
     return false;
 }
 
 /* Host and port from an authority without user information; base is the authority's offset in the URL. */
-static bool htoki_url_authority(htok_view authority, size_t base, htoki_url *url, htok_error *e) {
+static bool htoki_url_authority(htok_view authority, size_t base, htoki_url *url, htok_error *e)
+{
     htok_view host = authority, port = htoki_view(NULL, 0);
     size_t i;
     bool has_port = false;
@@ -1407,7 +1572,8 @@ static bool htoki_url_authority(htok_view authority, size_t base, htoki_url *url
 }
 
 /* Takes an endpoint URL apart. On failure the record names server_url, the reason and the offset. */
-static bool htoki_url_parse(htok_view text, htoki_url *url, htok_error *e) {
+static bool htoki_url_parse(htok_view text, htoki_url *url, htok_error *e)
+{
     static const char https[] = "https://", http[] = "http://";
     size_t at, i;
     const char *mark;
@@ -1461,7 +1627,8 @@ static bool htoki_url_parse(htok_view text, htoki_url *url, htok_error *e) {
 }
 
 /* Host and, unless it is the scheme's own, port: the Host field's value (RFC 9110 section 7.2). */
-static void htoki_put_authority(htoki_writer *w, const htoki_url *url) {
+static void htoki_put_authority(htoki_writer *w, const htoki_url *url)
+{
     htoki_put_text(w, url->bracketed ? "[" : "");
     htoki_put_text(w, url->host);
     htoki_put_text(w, url->bracketed ? "]" : "");
@@ -1472,7 +1639,8 @@ static void htoki_put_authority(htoki_writer *w, const htoki_url *url) {
 }
 
 /* As ECMAScript's encodeURIComponent. */
-static void htoki_put_percent_encoded(htoki_writer *w, htok_view text) {
+static void htoki_put_percent_encoded(htoki_writer *w, htok_view text)
+{
     size_t i;
     for (i = 0; i < text.len; i++) {
         char c = text.ptr[i];
@@ -1489,14 +1657,16 @@ static void htoki_put_percent_encoded(htoki_writer *w, htok_view text) {
 /* Date formats. Takes text; gives Unix time in 64 bits. Must not know: what time it is. */
 
 /* Days from 1970-01-01 of a date in the proleptic Gregorian calendar, year 0 to 9999. */
-static int64_t htoki_days_from_date(int year, int month, int day) {
+static int64_t htoki_days_from_date(int year, int month, int day)
+{
     static const int before[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     int leap_years = year - (month <= 2 ? 1 : 0);
     int64_t leaps = year == 0 && month <= 2 ? 0 : leap_years / 4 - leap_years / 100 + leap_years / 400 + 1;
     return (int64_t)year * 365 + leaps + before[month - 1] + day - 1 - 719528;
 }
 
-static int htoki_days_in_month(int year, int month) {
+static int htoki_days_in_month(int year, int month)
+{
     static const unsigned char days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     return month == 2 && leap ? 29 : days[month - 1];
@@ -1504,7 +1674,8 @@ static int htoki_days_in_month(int year, int month) {
 
 /* Unix seconds of a checked date and time; a second of 60 is the next minute's first. False when out of range. */
 static bool htoki_seconds_from_date(int year, int month, int day, int hour, int minute, int second,
-                                    int64_t *out) {
+                                    int64_t *out)
+{
     if (month < 1 || month > 12 || day < 1 || day > htoki_days_in_month(year, month) || hour > 23 ||
         minute > 59 || second > 60) {
         return false;
@@ -1514,7 +1685,8 @@ static bool htoki_seconds_from_date(int year, int month, int day, int hour, int 
 }
 
 /* Exactly count digits at *at. */
-static bool htoki_take_digits(htok_view text, size_t *at, size_t count, int *value) {
+static bool htoki_take_digits(htok_view text, size_t *at, size_t count, int *value)
+{
     uint64_t v = 0;
     if (text.len - *at < count || !htoki_parse_decimal(htoki_view(text.ptr + *at, count), 9999, &v)) {
         return false;
@@ -1524,7 +1696,8 @@ static bool htoki_take_digits(htok_view text, size_t *at, size_t count, int *val
     return true;
 }
 
-static bool htoki_take_char(htok_view text, size_t *at, char c) {
+static bool htoki_take_char(htok_view text, size_t *at, char c)
+{
     if (*at < text.len && text.ptr[*at] == c) {
         *at += 1;
         return true;
@@ -1533,14 +1706,16 @@ static bool htoki_take_char(htok_view text, size_t *at, char c) {
 }
 
 /* hh:mm:ss */
-static bool htoki_take_clock(htok_view text, size_t *at, int clock[3]) {
+static bool htoki_take_clock(htok_view text, size_t *at, int clock[3])
+{
     return htoki_take_digits(text, at, 2, &clock[0]) && htoki_take_char(text, at, ':') &&
            htoki_take_digits(text, at, 2, &clock[1]) && htoki_take_char(text, at, ':') &&
            htoki_take_digits(text, at, 2, &clock[2]);
 }
 
 /* RFC 3339 section 5.6 date-time to Unix milliseconds; a fraction is cut to whole ones. */
-static bool htoki_rfc3339_parse(htok_view text, int64_t *unix_ms) {
+static bool htoki_rfc3339_parse(htok_view text, int64_t *unix_ms)
+{
     size_t at = 0;
     int year, month, day, clock[3], offset_hour = 0, offset_minute = 0, sign = 0, millis = 0, scale = 100;
     int64_t seconds;
@@ -1579,7 +1754,8 @@ static bool htoki_rfc3339_parse(htok_view text, int64_t *unix_ms) {
 }
 
 /* 1 to 12, or 0. */
-static int htoki_month_from_name(htok_view name) {
+static int htoki_month_from_name(htok_view name)
+{
     static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     int i;
     for (i = 0; i < 12; i++) {
@@ -1590,7 +1766,8 @@ static int htoki_month_from_name(htok_view name) {
     return 0;
 }
 
-static bool htoki_take_month(htok_view text, size_t *at, int *month) {
+static bool htoki_take_month(htok_view text, size_t *at, int *month)
+{
     if (text.len - *at < 3) {
         return false;
     }
@@ -1601,7 +1778,8 @@ static bool htoki_take_month(htok_view text, size_t *at, int *month) {
 
 /* HTTP-date, all three forms (RFC 9110 section 5.6.7), to Unix seconds. The day's name is not compared with the date.
    A two-digit year more than 50 years ahead is in the last century; this_year says which that is. */
-static bool htoki_http_date_parse(htok_view text, int this_year, int64_t *unix_seconds) {
+static bool htoki_http_date_parse(htok_view text, int this_year, int64_t *unix_seconds)
+{
     size_t at = 0;
     int year = 0, month = 0, day = 0, clock[3];
     bool ok;
@@ -1637,7 +1815,8 @@ static bool htoki_http_date_parse(htok_view text, int this_year, int64_t *unix_s
 
 /* The wait that a Retry-After value asks for, in ms (RFC 9110 section 10.2.3); -1 when malformed, or a date while the
    time is unknown. A date in the past is 0. */
-static int64_t htoki_retry_after_ms(htok_view value, bool time_known, int64_t unix_seconds) {
+static int64_t htoki_retry_after_ms(htok_view value, bool time_known, int64_t unix_seconds)
+{
     const int64_t most = (int64_t)1 << 40;
     uint64_t seconds = 0;
     int64_t date = 0;
@@ -1701,28 +1880,33 @@ typedef struct htoki_scan {
     unsigned char objects[(HATHORA_TOKENS_MAX_DEPTH + 7) / 8]; /* bit set: that level is an object */
 } htoki_scan;
 
-static void htoki_scan_begin(htoki_scan *s, unsigned watch) {
+static void htoki_scan_begin(htoki_scan *s, unsigned watch)
+{
     memset(s, 0, sizeof *s);
     s->watch = watch;
 }
 
-static bool htoki_scan_in_object(const htoki_scan *s) {
+static bool htoki_scan_in_object(const htoki_scan *s)
+{
     unsigned level = s->depth - 1;
     return s->depth != 0 && (s->objects[level / 8] >> (level % 8) & 1) != 0;
 }
 
-static htoki_scan_event htoki_scan_fail(htoki_scan *s, htok_reason reason) {
+static htoki_scan_event htoki_scan_fail(htoki_scan *s, htok_reason reason)
+{
     s->reason = reason;
     return HTOKI_SCAN_ERROR;
 }
 
 /* The value at hand has ended. */
-static htoki_scan_event htoki_scan_end(htoki_scan *s) {
+static htoki_scan_event htoki_scan_end(htoki_scan *s)
+{
     s->state = s->is_key ? HTOKI_S_COLON : s->depth == 0 ? HTOKI_S_DONE : HTOKI_S_AFTER;
     return s->depth <= s->watch ? HTOKI_SCAN_END : HTOKI_SCAN_MORE;
 }
 
-static htoki_scan_event htoki_scan_open(htoki_scan *s, bool object) {
+static htoki_scan_event htoki_scan_open(htoki_scan *s, bool object)
+{
     unsigned bit = 1u << (s->depth % 8);
     unsigned char *byte = &s->objects[s->depth / 8];
     if (s->depth == HATHORA_TOKENS_MAX_DEPTH) {
@@ -1734,14 +1918,16 @@ static htoki_scan_event htoki_scan_open(htoki_scan *s, bool object) {
     return HTOKI_SCAN_MORE;
 }
 
-static htoki_scan_event htoki_scan_close(htoki_scan *s) {
+static htoki_scan_event htoki_scan_close(htoki_scan *s)
+{
     s->depth--;
     s->is_key = false;
     return htoki_scan_end(s);
 }
 
 /* The first byte of a value or key. */
-static htoki_scan_event htoki_scan_first(htoki_scan *s, char c) {
+static htoki_scan_event htoki_scan_first(htoki_scan *s, char c)
+{
     bool key = s->state == HTOKI_S_KEY || s->state == HTOKI_S_KEY_OR_END;
     s->is_key = key;
     s->begun = false;
@@ -1772,7 +1958,8 @@ static htoki_scan_event htoki_scan_first(htoki_scan *s, char c) {
 }
 
 /* A byte between values. */
-static htoki_scan_event htoki_scan_between(htoki_scan *s, char c) {
+static htoki_scan_event htoki_scan_between(htoki_scan *s, char c)
+{
     switch (s->state) {
     case HTOKI_S_COLON:
         s->is_key = false;
@@ -1799,7 +1986,8 @@ static htoki_scan_event htoki_scan_between(htoki_scan *s, char c) {
 }
 
 /* A byte of a string that is not plain ASCII: its end, an escape, or UTF-8's first (RFC 3629 section 4). */
-static htoki_scan_event htoki_scan_string_byte(htoki_scan *s, unsigned char c) {
+static htoki_scan_event htoki_scan_string_byte(htoki_scan *s, unsigned char c)
+{
     if (c == '"') {
         return htoki_scan_end(s);
     }
@@ -1820,7 +2008,8 @@ static htoki_scan_event htoki_scan_string_byte(htoki_scan *s, unsigned char c) {
     return HTOKI_SCAN_MORE;
 }
 
-static htoki_scan_event htoki_scan_in_string(htoki_scan *s, char c) {
+static htoki_scan_event htoki_scan_in_string(htoki_scan *s, char c)
+{
     unsigned char byte = (unsigned char)c;
     switch (s->state) {
     case HTOKI_S_ESCAPE:
@@ -1849,7 +2038,8 @@ static htoki_scan_event htoki_scan_in_string(htoki_scan *s, char c) {
 }
 
 /* The state of a number after one more byte; HTOKI_S_DONE when the byte is not the number's. */
-static htoki_scan_state htoki_scan_number(htoki_scan_state state, char c) {
+static htoki_scan_state htoki_scan_number(htoki_scan_state state, char c)
+{
     bool digit = htoki_is_digit(c);
     switch (state) {
     case HTOKI_S_MINUS: return c == '0' ? HTOKI_S_ZERO : digit ? HTOKI_S_INTEGER : HTOKI_S_DONE;
@@ -1866,14 +2056,16 @@ static htoki_scan_state htoki_scan_number(htoki_scan_state state, char c) {
     }
 }
 
-static bool htoki_scan_number_complete(htoki_scan_state state) {
+static bool htoki_scan_number_complete(htoki_scan_state state)
+{
     return state == HTOKI_S_ZERO || state == HTOKI_S_INTEGER || state == HTOKI_S_FRACTION ||
            state == HTOKI_S_EXPONENT;
 }
 
 /* Length of the run of string bytes that need no look: ASCII but quote, backslash and controls. Eight at a time, by
    the carries that a subtraction leaves in the high bits of a word's bytes. */
-static size_t htoki_plain_run(const char *bytes, size_t len) {
+static size_t htoki_plain_run(const char *bytes, size_t len)
+{
     const uint64_t ones = ~(uint64_t)0 / 255, highs = ones * 128;
     size_t at = 0;
     while (len - at >= 8) {
@@ -1898,7 +2090,8 @@ static size_t htoki_plain_run(const char *bytes, size_t len) {
 
 /* Consumes bytes up to the next event; *consumed says how many. An event's bytes are never consumed past it, and an
    error leaves the byte at fault at s->offset. */
-static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t len, size_t *consumed) {
+static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t len, size_t *consumed)
+{
     htoki_scan_event event = HTOKI_SCAN_MORE;
     size_t at = 0;
     if (s->reason != HTOK_REASON_NONE) {
@@ -1951,7 +2144,8 @@ static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t
 }
 
 /* The text has ended: true when it was one whole value. A number at the top ends only here. */
-static bool htoki_scan_finish(htoki_scan *s) {
+static bool htoki_scan_finish(htoki_scan *s)
+{
     if (s->reason == HTOK_REASON_NONE && s->depth == 0 && htoki_scan_number_complete(s->state)) {
         s->state = HTOKI_S_DONE;
     }
@@ -2083,7 +2277,8 @@ typedef struct htoki_json {
 } htoki_json;
 
 /* What a value's first character says of its type: '{' '[' '"' 'b'ool 'n'ull '0' number, or NUL for none. */
-static char htoki_json_type(char first) {
+static char htoki_json_type(char first)
+{
     switch (first) {
     case '{':
     case '[':
@@ -2095,13 +2290,15 @@ static char htoki_json_type(char first) {
     }
 }
 
-static size_t htoki_align(size_t value, size_t alignment) {
+static size_t htoki_align(size_t value, size_t alignment)
+{
     return (value + alignment - 1) / alignment * alignment;
 }
 
 /* Tokenizes the first len bytes of the buffer, which htoki_scan has found to be one whole object, and which must begin
    at an address that is aligned for a pointer. False when the tokens do not fit behind it. */
-static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, size_t len) {
+static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, size_t len)
+{
     htoki_jsmn_parser parser;
     size_t begin = htoki_align(len, sizeof(void *));
     size_t room = begin < buffer_bytes ? (buffer_bytes - begin) / sizeof(htoki_jsmntok) : 0;
@@ -2113,18 +2310,21 @@ static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, s
     return j->count > 0;
 }
 
-static htok_view htoki_json_raw(const htoki_json *j, int token) {
+static htok_view htoki_json_raw(const htoki_json *j, int token)
+{
     const htoki_jsmntok *t = &j->tokens[token];
     return htoki_view(j->text + t->start, (size_t)(t->end - t->start));
 }
 
-static char htoki_json_token_type(const htoki_json *j, int token) {
+static char htoki_json_token_type(const htoki_json *j, int token)
+{
     const htoki_jsmntok *t = &j->tokens[token];
     return t->type == HTOKI_JSMN_STRING ? '"' : htoki_json_type(j->text[t->start]);
 }
 
 /* The token after this one and all that is inside it. */
-static int htoki_json_next(const htoki_json *j, int token) {
+static int htoki_json_next(const htoki_json *j, int token)
+{
     int end = j->tokens[token].end;
     do {
         token++;
@@ -2132,7 +2332,8 @@ static int htoki_json_next(const htoki_json *j, int token) {
     return token;
 }
 
-static uint32_t htoki_json_hex4(const char *digits) {
+static uint32_t htoki_json_hex4(const char *digits)
+{
     uint32_t c = 0;
     int i;
     for (i = 0; i < 4; i++) {
@@ -2143,7 +2344,8 @@ static uint32_t htoki_json_hex4(const char *digits) {
 
 /* Decodes the escape at text (after its backslash), joining surrogate pairs; a lone surrogate stays one. Writes 1 to 4
    bytes and returns how many bytes of text it took. */
-static size_t htoki_json_unescape(const char *text, size_t len, char *out, size_t *out_len) {
+static size_t htoki_json_unescape(const char *text, size_t len, char *out, size_t *out_len)
+{
     static const char names[] = "bfnrt", codes[] = "\b\f\n\r\t";
     size_t where = 0;
     uint32_t c, low;
@@ -2165,7 +2367,8 @@ static size_t htoki_json_unescape(const char *text, size_t len, char *out, size_
 }
 
 /* Decodes the inside of a checked JSON string to out, which may be text itself: no escape grows. */
-static size_t htoki_json_decode(const char *text, size_t len, char *out) {
+static size_t htoki_json_decode(const char *text, size_t len, char *out)
+{
     size_t at = 0, filled = 0;
     while (at < len) {
         const char *escape = (const char *)memchr(text + at, '\\', len - at);
@@ -2186,7 +2389,8 @@ static size_t htoki_json_decode(const char *text, size_t len, char *out) {
 }
 
 /* True when the inside of a checked JSON string spells name, with or without escapes. */
-static bool htoki_json_spells(htok_view raw, const char *name) {
+static bool htoki_json_spells(htok_view raw, const char *name)
+{
     size_t name_len = htoki_text(name).len, at = 0, matched = 0;
     while (at < raw.len) {
         char decoded[4];
@@ -2206,7 +2410,8 @@ static bool htoki_json_spells(htok_view raw, const char *name) {
 }
 
 /* A string token's text, decoded where it stands, a NUL in place of its closing quote. Once for each token. */
-static htok_view htoki_json_string(htoki_json *j, int token) {
+static htok_view htoki_json_string(htoki_json *j, int token)
+{
     char *begin = j->text + j->tokens[token].start;
     size_t len = htoki_json_decode(begin, (size_t)(j->tokens[token].end - j->tokens[token].start), begin);
     begin[len] = '\0';
@@ -2214,7 +2419,8 @@ static htok_view htoki_json_string(htoki_json *j, int token) {
 }
 
 /* Room for count views behind the tokens, or NULL. */
-static htok_view *htoki_json_views(htoki_json *j, size_t count) {
+static htok_view *htoki_json_views(htoki_json *j, size_t count)
+{
     size_t used = (size_t)((char *)(void *)(j->tokens + j->count) - j->text);
     size_t begin = htoki_align(used, sizeof(void *));
     if (begin > j->buffer_bytes || count > (j->buffer_bytes - begin) / sizeof(htok_view)) {
@@ -2227,7 +2433,8 @@ static htok_view *htoki_json_views(htoki_json *j, size_t count) {
 /* JSON text out. Takes text; gives JSON that no terminal can be harmed by. Must not know: where it goes. */
 
 /* A surrogate in its three-byte form, as htoki_json_unescape() leaves a lone one; 0 when there is none. */
-static uint32_t htoki_surrogate_at(const char *text, size_t len) {
+static uint32_t htoki_surrogate_at(const char *text, size_t len)
+{
     if (len < 3 || (unsigned char)text[0] != 0xed || ((unsigned char)text[1] & 0xe0) != 0xa0 ||
         ((unsigned char)text[2] & 0xc0) != 0x80) {
         return 0;
@@ -2235,13 +2442,15 @@ static uint32_t htoki_surrogate_at(const char *text, size_t len) {
     return 0xd000u | ((unsigned char)text[1] & 0x3fu) << 6 | ((unsigned char)text[2] & 0x3fu);
 }
 
-static void htoki_put_json_unit(htoki_writer *w, uint32_t unit) {
+static void htoki_put_json_unit(htoki_writer *w, uint32_t unit)
+{
     htoki_put_text(w, "\\u");
     htoki_put_hex(w, unit, 4, false);
 }
 
 /* Other bytes that are not UTF-8 become U+FFFD; they cannot come from a JSON answer. */
-static void htoki_put_json_string(htoki_writer *w, htok_view text) {
+static void htoki_put_json_string(htoki_writer *w, htok_view text)
+{
     static const char controls[] = "\b\t\n\f\r", names[] = "btnfr";
     size_t at = 0;
     htoki_put_char(w, '"');
@@ -2275,12 +2484,14 @@ static void htoki_put_json_string(htoki_writer *w, htok_view text) {
     htoki_put_char(w, '"');
 }
 
-static void htoki_put_json_member(htoki_writer *w, const char *before, htok_view value) {
+static void htoki_put_json_member(htoki_writer *w, const char *before, htok_view value)
+{
     htoki_put_text(w, before);
     htoki_put_json_string(w, value);
 }
 
-static void htoki_put_org_token(htoki_writer *w, const htok_org_token *t) {
+static void htoki_put_org_token(htoki_writer *w, const htok_org_token *t)
+{
     size_t i;
     htoki_put_json_member(w, "{\"orgTokenId\":", t->org_token_id);
     htoki_put_json_member(w, ",\"orgId\":", t->org_id);
@@ -2301,7 +2512,8 @@ static void htoki_put_org_token(htoki_writer *w, const htok_org_token *t) {
     htoki_put_char(w, '}');
 }
 
-static void htoki_put_create_body(htoki_writer *w, const htok_create_org_token_request *r) {
+static void htoki_put_create_body(htoki_writer *w, const htok_create_org_token_request *r)
+{
     size_t i;
     htoki_put_text(w, "{");
     if (r->admin) {
@@ -2341,11 +2553,13 @@ typedef struct htoki_request {
     htoki_headers own, client; /* of the call, of the client; a name in the call's outranks the client's */
 } htoki_request;
 
-static bool htoki_is_token_char(char c) {
+static bool htoki_is_token_char(char c)
+{
     return htoki_is_alpha(c) || htoki_is_digit(c) || htoki_is_in("!#$%&'*+-.^_`|~", c);
 }
 
-static bool htoki_headers_have(htoki_headers headers, const char *name) {
+static bool htoki_headers_have(htoki_headers headers, const char *name)
+{
     size_t i;
     for (i = 0; i < headers.count; i++) {
         if (htoki_equal_nocase(htoki_text(headers.list[i].name), htoki_text(name))) {
@@ -2355,7 +2569,8 @@ static bool htoki_headers_have(htoki_headers headers, const char *name) {
     return false;
 }
 
-static bool htoki_text_in(htok_view text, const char *const *list, size_t count) {
+static bool htoki_text_in(htok_view text, const char *const *list, size_t count)
+{
     size_t i;
     for (i = 0; i < count; i++) {
         if (htoki_equal_nocase(text, htoki_text(list[i]))) {
@@ -2366,7 +2581,8 @@ static bool htoki_text_in(htok_view text, const char *const *list, size_t count)
 }
 
 /* A field value: UTF-8 without controls but TAB (RFC 9110 section 5.5). NUL cannot occur in it. */
-static htok_kind htoki_check_field_value(htok_error *e, htok_view value, const char *option) {
+static htok_kind htoki_check_field_value(htok_error *e, htok_view value, const char *option)
+{
     size_t i;
     for (i = 0; i < value.len; i++) {
         if (htoki_is_control(value.ptr[i]) && value.ptr[i] != '\t') {
@@ -2377,7 +2593,8 @@ static htok_kind htoki_check_field_value(htok_error *e, htok_view value, const c
     return i < value.len ? htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, option, (int64_t)i) : HTOK_OK;
 }
 
-static htok_kind htoki_check_headers(htok_error *e, const htok_header *list, size_t count) {
+static htok_kind htoki_check_headers(htok_error *e, const htok_header *list, size_t count)
+{
     static const char *const reserved[] = {
         "Authorization",     "Host", "Content-Length", "Content-Type", "Connection",
         "Transfer-Encoding", "TE",   "Upgrade",        "Expect"};
@@ -2409,17 +2626,20 @@ static htok_kind htoki_check_headers(htok_error *e, const htok_header *list, siz
     return HTOK_OK;
 }
 
-static bool htoki_has_bearer_prefix(htok_view token) {
+static bool htoki_has_bearer_prefix(htok_view token)
+{
     return token.len > 7 && htoki_equal_nocase(htoki_view(token.ptr, 7), htoki_text("bearer "));
 }
 
 /* The secret part of a token that may begin with "Bearer ". */
-static htok_view htoki_token_secret(htok_view token) {
+static htok_view htoki_token_secret(htok_view token)
+{
     size_t skip = htoki_has_bearer_prefix(token) ? 7 : 0;
     return htoki_view(token.ptr + skip, token.len - skip);
 }
 
-static htok_kind htoki_check_token(htok_error *e, htok_view token) {
+static htok_kind htoki_check_token(htok_error *e, htok_view token)
+{
     htok_view secret = htoki_token_secret(token);
     size_t i;
     if (secret.len == 0) {
@@ -2439,7 +2659,8 @@ static htok_kind htoki_check_token(htok_error *e, htok_view token) {
 }
 
 /* A path parameter. */
-static htok_kind htoki_check_id(htok_error *e, htok_view id, const char *option) {
+static htok_kind htoki_check_id(htok_error *e, htok_view id, const char *option)
+{
     size_t valid = htoki_utf8_check(id.ptr, id.len);
     if (id.len == 0) {
         return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, option, -1);
@@ -2450,7 +2671,8 @@ static htok_kind htoki_check_id(htok_error *e, htok_view id, const char *option)
     return valid < id.len ? htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, option, (int64_t)valid) : HTOK_OK;
 }
 
-static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_request *r) {
+static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_request *r)
+{
     size_t i, characters = 0;
     htok_view name = htoki_text(r->name);
     if (!r->name || (r->scope_count != 0 && !r->scopes)) {
@@ -2485,11 +2707,13 @@ static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_r
     return HTOK_OK;
 }
 
-static const char *htoki_request_method(const htoki_request *r) {
+static const char *htoki_request_method(const htoki_request *r)
+{
     return r->operation == HTOKI_GET_ORG_TOKENS ? "GET" : "POST";
 }
 
-static void htoki_put_target(htoki_writer *w, const htoki_request *r) {
+static void htoki_put_target(htoki_writer *w, const htoki_request *r)
+{
     htoki_put_view(w, r->url->prefix);
     htoki_put_text(w, "/tokens/v1/orgs/");
     htoki_put_percent_encoded(w, r->org_id);
@@ -2502,7 +2726,8 @@ static void htoki_put_target(htoki_writer *w, const htoki_request *r) {
     }
 }
 
-static void htoki_put_field(htoki_writer *w, const char *name, htok_view value) {
+static void htoki_put_field(htoki_writer *w, const char *name, htok_view value)
+{
     htoki_put_text(w, name);
     htoki_put_text(w, ": ");
     htoki_put_view(w, value);
@@ -2511,14 +2736,16 @@ static void htoki_put_field(htoki_writer *w, const char *name, htok_view value) 
 
 /* A field of ours, unless the caller set one of that name. */
 static void htoki_put_default_field(htoki_writer *w, const htoki_request *r, const char *name,
-                                    htok_view value) {
+                                    htok_view value)
+{
     if (!htoki_headers_have(r->own, name) && !htoki_headers_have(r->client, name)) {
         htoki_put_field(w, name, value);
     }
 }
 
 /* The whole request; where the writer's window cuts it, a later window goes on. */
-static void htoki_put_request(htoki_writer *w, const htoki_request *r) {
+static void htoki_put_request(htoki_writer *w, const htoki_request *r)
+{
     size_t i;
     htoki_put_text(w, htoki_request_method(r));
     htoki_put_char(w, ' ');
@@ -2619,28 +2846,33 @@ typedef struct htoki_http {
     char retry_after[32]; /* an HTTP-date at most */
 } htoki_http;
 
-static void htoki_http_begin(htoki_http *h, const htoki_http_limits *limits) {
+static void htoki_http_begin(htoki_http *h, const htoki_http_limits *limits)
+{
     memset(h, 0, sizeof *h);
     h->limits = *limits;
 }
 
 /* The status at hand was read whole. */
-static bool htoki_http_has_status(const htoki_http *h) {
+static bool htoki_http_has_status(const htoki_http *h)
+{
     return h->state >= HTOKI_H_REASON;
 }
 
 /* Whether another request may follow on the connection, once the message is complete. */
-static bool htoki_http_keeps_connection(const htoki_http *h) {
+static bool htoki_http_keeps_connection(const htoki_http *h)
+{
     return h->state == HTOKI_H_DONE && !h->connection_close && !h->version_1_0 &&
            (h->chunked || h->has_length || h->status == 204 || h->status == 304);
 }
 
-static htoki_http_event htoki_http_fail(htoki_http *h, htok_reason reason) {
+static htoki_http_event htoki_http_fail(htoki_http *h, htok_reason reason)
+{
     h->reason = reason;
     return HTOKI_HTTP_ERROR;
 }
 
-static htok_view htoki_http_value(const htoki_http *h) {
+static htok_view htoki_http_value(const htoki_http *h)
+{
     size_t len = h->value_len;
     while (len > 0 && (h->value[len - 1] == ' ' || h->value[len - 1] == '\t')) {
         len--;
@@ -2649,7 +2881,8 @@ static htok_view htoki_http_value(const htoki_http *h) {
 }
 
 /* True when a comma-separated list (RFC 9110 section 5.6.1) holds the word. */
-static bool htoki_list_has(htok_view list, const char *word) {
+static bool htoki_list_has(htok_view list, const char *word)
+{
     size_t at = 0;
     while (at < list.len) {
         size_t begin, end;
@@ -2669,7 +2902,8 @@ static bool htoki_list_has(htok_view list, const char *word) {
 }
 
 /* The media type of a Content-Type value, parameters left out (RFC 9110 section 8.3.1), is application/json. */
-static bool htoki_is_json_type(htok_view value) {
+static bool htoki_is_json_type(htok_view value)
+{
     size_t end = 0;
     while (end < value.len && value.ptr[end] != ';' && value.ptr[end] != ' ' && value.ptr[end] != '\t') {
         end++;
@@ -2678,7 +2912,8 @@ static bool htoki_is_json_type(htok_view value) {
 }
 
 /* A field line of the final head or an interim one is complete. Only what frames or describes the answer counts. */
-static htok_reason htoki_http_field(htoki_http *h) {
+static htok_reason htoki_http_field(htoki_http *h)
+{
     htok_view name = htoki_view(h->name, h->name_len), value = htoki_http_value(h);
     if (h->trailer || h->name_len > sizeof h->name) {
         return HTOK_REASON_NONE;
@@ -2720,7 +2955,8 @@ static htok_reason htoki_http_field(htoki_http *h) {
 }
 
 /* An interim answer's head is over: what its fields said does not count for the final one. */
-static void htoki_http_forget_fields(htoki_http *h) {
+static void htoki_http_forget_fields(htoki_http *h)
+{
     h->chunked = h->has_length = h->has_coding = h->connection_close = h->content_coded = false;
     h->content_types = 0;
     h->content_json = false;
@@ -2732,7 +2968,8 @@ static void htoki_http_forget_fields(htoki_http *h) {
 }
 
 /* A head is complete: how the body ends (RFC 9112 section 6.3). */
-static htoki_http_event htoki_http_head_done(htoki_http *h) {
+static htoki_http_event htoki_http_head_done(htoki_http *h)
+{
     if (h->status >= 100 && h->status < 200) {
         if (h->status == 101) {
             return htoki_http_fail(h, HTOK_REASON_HTTP_UPGRADE);
@@ -2768,7 +3005,8 @@ static htoki_http_event htoki_http_head_done(htoki_http *h) {
 }
 
 /* The empty line after fields: the end of a head or of the trailers. */
-static htoki_http_event htoki_http_fields_done(htoki_http *h) {
+static htoki_http_event htoki_http_fields_done(htoki_http *h)
+{
     if (h->trailer) {
         h->state = HTOKI_H_DONE;
         return HTOKI_HTTP_END;
@@ -2778,7 +3016,8 @@ static htoki_http_event htoki_http_fields_done(htoki_http *h) {
 }
 
 /* "HTTP/1." and a minor version, a space, three digits, a space (RFC 9112 section 4). */
-static htoki_http_event htoki_http_status_byte(htoki_http *h, char c) {
+static htoki_http_event htoki_http_status_byte(htoki_http *h, char c)
+{
     static const char version[] = "HTTP/1.";
     if (h->state == HTOKI_H_VERSION) {
         if (h->index < 7 ? c != version[h->index] : !htoki_is_digit(c)) {
@@ -2803,7 +3042,8 @@ static htoki_http_event htoki_http_status_byte(htoki_http *h, char c) {
 }
 
 /* The byte that follows the status line, a field line or the fields. */
-static htoki_http_event htoki_http_line_start(htoki_http *h, char c) {
+static htoki_http_event htoki_http_line_start(htoki_http *h, char c)
+{
     if (c == '\r') {
         h->state = HTOKI_H_HEAD_FEED;
         return HTOKI_HTTP_MORE;
@@ -2823,7 +3063,8 @@ static htoki_http_event htoki_http_line_start(htoki_http *h, char c) {
     return HTOKI_HTTP_MORE;
 }
 
-static htoki_http_event htoki_http_name_byte(htoki_http *h, char c) {
+static htoki_http_event htoki_http_name_byte(htoki_http *h, char c)
+{
     if (c == ':') {
         h->state = HTOKI_H_VALUE_START;
         h->value_len = 0;
@@ -2840,7 +3081,8 @@ static htoki_http_event htoki_http_name_byte(htoki_http *h, char c) {
     return HTOKI_HTTP_MORE;
 }
 
-static htoki_http_event htoki_http_value_byte(htoki_http *h, char c) {
+static htoki_http_event htoki_http_value_byte(htoki_http *h, char c)
+{
     if (c == '\r') {
         htok_reason reason = htoki_http_field(h);
         h->state = HTOKI_H_LINE_FEED;
@@ -2862,7 +3104,8 @@ static htoki_http_event htoki_http_value_byte(htoki_http *h, char c) {
 }
 
 /* A byte of a chunk's size line (RFC 9112 section 7.1); extensions are checked for controls and ignored. */
-static htoki_http_event htoki_http_chunk_byte(htoki_http *h, char c) {
+static htoki_http_event htoki_http_chunk_byte(htoki_http *h, char c)
+{
     int digit = htoki_hex_value(c);
     if (c == '\r' && (h->state == HTOKI_H_CHUNK_EXTENSION || h->index > 0)) {
         h->state = HTOKI_H_CHUNK_SIZE_FEED;
@@ -2885,7 +3128,8 @@ static htoki_http_event htoki_http_chunk_byte(htoki_http *h, char c) {
 }
 
 /* A chunk's size line is complete. */
-static htoki_http_event htoki_http_chunk_begin(htoki_http *h) {
+static htoki_http_event htoki_http_chunk_begin(htoki_http *h)
+{
     if (h->remaining == 0) {
         h->trailer = true;
         h->state = HTOKI_H_LINE_START;
@@ -2899,7 +3143,8 @@ static htoki_http_event htoki_http_chunk_begin(htoki_http *h) {
 }
 
 /* A byte of framing. */
-static htoki_http_event htoki_http_byte(htoki_http *h, char c) {
+static htoki_http_event htoki_http_byte(htoki_http *h, char c)
+{
     switch (h->state) {
     case HTOKI_H_VERSION:
     case HTOKI_H_STATUS: return htoki_http_status_byte(h, c);
@@ -2931,13 +3176,15 @@ static htoki_http_event htoki_http_byte(htoki_http *h, char c) {
     }
 }
 
-static bool htoki_http_in_body(const htoki_http *h) {
+static bool htoki_http_in_body(const htoki_http *h)
+{
     return h->state == HTOKI_H_BODY_LENGTH || h->state == HTOKI_H_BODY_CLOSE ||
            h->state == HTOKI_H_CHUNK_DATA;
 }
 
 /* Consumes bytes up to the next event. The body's bytes are never consumed here, see htoki_http_take(). */
-static htoki_http_event htoki_http_feed(htoki_http *h, const char *bytes, size_t len, size_t *consumed) {
+static htoki_http_event htoki_http_feed(htoki_http *h, const char *bytes, size_t len, size_t *consumed)
+{
     htoki_http_event event = h->reason == HTOK_REASON_NONE ? HTOKI_HTTP_MORE : HTOKI_HTTP_ERROR;
     size_t at = 0;
     while (at < len && event == HTOKI_HTTP_MORE && !htoki_http_in_body(h) && h->state != HTOKI_H_DONE) {
@@ -2974,7 +3221,8 @@ static htoki_http_event htoki_http_feed(htoki_http *h, const char *bytes, size_t
 }
 
 /* Lowers the body's limit once its head is known; false when the announced length is over it. */
-static bool htoki_http_limit_body(htoki_http *h, uint64_t body_bytes) {
+static bool htoki_http_limit_body(htoki_http *h, uint64_t body_bytes)
+{
     h->limits.body_bytes = body_bytes < h->limits.body_bytes ? body_bytes : h->limits.body_bytes;
     if (h->has_length && h->length > h->limits.body_bytes) {
         htoki_http_fail(h, HTOK_REASON_BODY_LIMIT);
@@ -2983,7 +3231,8 @@ static bool htoki_http_limit_body(htoki_http *h, uint64_t body_bytes) {
 }
 
 /* The body's next count bytes, at most body_len, have been used. */
-static void htoki_http_take(htoki_http *h, size_t count) {
+static void htoki_http_take(htoki_http *h, size_t count)
+{
     h->offset += count;
     h->body_received += count;
     if (h->state == HTOKI_H_BODY_CLOSE) {
@@ -2996,7 +3245,8 @@ static void htoki_http_take(htoki_http *h, size_t count) {
 }
 
 /* The stream has ended; clean says that the peer said so (close_notify, or FIN where there is no TLS). */
-static htoki_http_event htoki_http_eof(htoki_http *h, bool clean) {
+static htoki_http_event htoki_http_eof(htoki_http *h, bool clean)
+{
     if (h->state == HTOKI_H_BODY_CLOSE && clean) {
         h->state = HTOKI_H_DONE;
     }
@@ -3011,7 +3261,8 @@ static htoki_http_event htoki_http_eof(htoki_http *h, bool clean) {
    not know: clocks, sockets. */
 
 /* Calls match for each entry of "429,5XX"; returns false when the text is malformed. With status 0 it only checks. */
-static bool htoki_codes_match(const char *codes, int status, bool *match) {
+static bool htoki_codes_match(const char *codes, int status, bool *match)
+{
     size_t at = 0;
     *match = false;
     for (;;) {
@@ -3037,7 +3288,8 @@ static bool htoki_codes_match(const char *codes, int status, bool *match) {
 }
 
 /* floor(sqrt(v)), one bit a step. */
-static uint64_t htoki_square_root(uint64_t v) {
+static uint64_t htoki_square_root(uint64_t v)
+{
     uint64_t root = 0, bit = (uint64_t)1 << 62;
     while (bit > v) {
         bit >>= 2;
@@ -3057,7 +3309,8 @@ static uint64_t htoki_square_root(uint64_t v) {
 /* base^(exponent_thousandths / 1000) in units of 1/65536, at most limit (itself at most 2^48). Whole powers by
    multiplication; the fraction, bit by bit, by square roots: no floating point, so no library and no rounding that
    differs between machines. */
-static uint64_t htoki_power(uint32_t base, uint32_t exponent_thousandths, uint64_t limit) {
+static uint64_t htoki_power(uint32_t base, uint32_t exponent_thousandths, uint64_t limit)
+{
     uint64_t result = 65536, root = (uint64_t)(base < 65535 ? base : 65535) << 32;
     uint32_t whole = exponent_thousandths / 1000, rest = exponent_thousandths % 1000;
     int bit;
@@ -3089,7 +3342,8 @@ typedef struct htoki_outcome {
 /* Milliseconds to wait before the next attempt, or -1 for none. attempt counts from 0; elapsed_ms is since the call's
    start; random is uniform over its 32 bits. retry has its defaults filled in. */
 static int64_t htoki_retry_wait_ms(const htok_retry *retry, const htoki_outcome *outcome, uint32_t attempt,
-                                   uint64_t elapsed_ms, uint32_t random) {
+                                   uint64_t elapsed_ms, uint32_t random)
+{
     bool match = false;
     uint64_t wait;
     if (retry->strategy != HTOK_RETRY_BACKOFF || outcome->permanent || !outcome->may_repeat) {
@@ -3121,7 +3375,8 @@ static int64_t htoki_retry_wait_ms(const htok_retry *retry, const htoki_outcome 
    and a member path. Unknown members are ignored; a known one that appears twice is refused, for two readers of it
    could disagree. Must not know: HTTP. */
 
-static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view base, const char *member) {
+static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view base, const char *member)
+{
     if (e->kind == HTOK_OK) {
         htoki_writer w = htoki_writer_make(e->path, sizeof e->path, 0);
         htoki_put_view(&w, base);
@@ -3134,7 +3389,8 @@ static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view 
 
 /* Finds an object's members by name: found[i] is the token of names[i]'s value, or -1. */
 static htok_kind htoki_find_members(const htoki_json *j, int object, const char *const *names, int count,
-                                    int *found, htok_view base, htok_error *e) {
+                                    int *found, htok_view base, htok_error *e)
+{
     int token = object + 1, left = j->tokens[object].size, i;
     for (i = 0; i < count; i++) {
         found[i] = -1;
@@ -3154,7 +3410,8 @@ static htok_kind htoki_find_members(const htoki_json *j, int object, const char 
 }
 
 static htok_kind htoki_read_string(htoki_json *j, int token, htok_view *out, htok_view base, const char *name,
-                                   htok_error *e) {
+                                   htok_error *e)
+{
     if (token < 0) {
         return htoki_fail_member(e, HTOK_REASON_MEMBER_MISSING, base, name);
     }
@@ -3167,7 +3424,8 @@ static htok_kind htoki_read_string(htoki_json *j, int token, htok_view *out, hto
 
 /* Absent, "admin", or an array of strings. */
 static htok_kind htoki_read_scopes(htoki_json *j, int token, htok_org_token *out, htok_view base,
-                                   htok_error *e) {
+                                   htok_error *e)
+{
     htok_view *views;
     size_t i;
     int at;
@@ -3209,7 +3467,8 @@ static htok_kind htoki_read_scopes(htoki_json *j, int token, htok_org_token *out
 }
 
 static htok_kind htoki_read_org_token(htoki_json *j, int object, htok_org_token *out, htok_view base,
-                                      htok_error *e) {
+                                      htok_error *e)
+{
     static const char *const names[] = {"orgTokenId",         "orgId",     "name",      "status",
                                         "lastFourCharsOfKey", "createdBy", "createdAt", "scopes"};
     htok_view *texts[7];
@@ -3239,7 +3498,8 @@ static htok_kind htoki_read_org_token(htoki_json *j, int object, htok_org_token 
     return htoki_read_scopes(j, found[7], out, base, e);
 }
 
-static htok_kind htoki_read_created(htoki_json *j, htok_created_org_token *out, htok_error *e) {
+static htok_kind htoki_read_created(htoki_json *j, htok_created_org_token *out, htok_error *e)
+{
     static const char *const names[] = {"plainTextToken", "orgToken"};
     const htok_view root = htoki_view("", 0);
     int found[2];
@@ -3256,7 +3516,8 @@ static htok_kind htoki_read_created(htoki_json *j, htok_created_org_token *out, 
 
 /* ApiError's message, decoded into the free space behind the tokens so that the body stays as it was received; where
    that is too small, decoded in place with *in_place set. */
-static htok_kind htoki_read_api_error(htoki_json *j, htok_view *message, bool *in_place, htok_error *e) {
+static htok_kind htoki_read_api_error(htoki_json *j, htok_view *message, bool *in_place, htok_error *e)
+{
     static const char *const names[] = {"message"};
     const htok_view root = htoki_view("", 0);
     htok_view raw;
@@ -3320,7 +3581,8 @@ typedef struct htoki_op {
 } htoki_op;
 
 static void htoki_op_begin(htoki_op *op, const htoki_request *request, const htoki_http_limits *limits,
-                           uint32_t error_body_bytes, void *work, size_t work_bytes, htok_error *e) {
+                           uint32_t error_body_bytes, void *work, size_t work_bytes, htok_error *e)
+{
     htoki_writer counter = htoki_writer_make(NULL, 0, 0);
     memset(op, 0, sizeof *op);
     op->request = *request;
@@ -3334,7 +3596,8 @@ static void htoki_op_begin(htoki_op *op, const htoki_request *request, const hto
 }
 
 /* Writes the request's next bytes; htoki_op_sent() says how many of them are on their way. */
-static size_t htoki_op_output(const htoki_op *op, void *out, size_t size) {
+static size_t htoki_op_output(const htoki_op *op, void *out, size_t size)
+{
     htoki_writer w = htoki_writer_make((char *)out, size, op->sent_bytes);
     if (op->sent_bytes == op->request_bytes) {
         return 0;
@@ -3343,16 +3606,19 @@ static size_t htoki_op_output(const htoki_op *op, void *out, size_t size) {
     return htoki_writer_filled(&w);
 }
 
-static void htoki_op_sent(htoki_op *op, size_t count) {
+static void htoki_op_sent(htoki_op *op, size_t count)
+{
     op->sent_bytes += count;
 }
 
-static bool htoki_op_sent_all(const htoki_op *op) {
+static bool htoki_op_sent_all(const htoki_op *op)
+{
     return op->sent_bytes == op->request_bytes;
 }
 
 /* Overwrites each occurrence of a secret. Where the text was cut off, also a beginning of it at the text's end. */
-static void htoki_blot(char *text, size_t len, htok_view secret, bool cut) {
+static void htoki_blot(char *text, size_t len, htok_view secret, bool cut)
+{
     size_t at, n;
     if (secret.len == 0) {
         return;
@@ -3373,7 +3639,8 @@ static void htoki_blot(char *text, size_t len, htok_view secret, bool cut) {
 /* Values shorter than this are too common in any text to be told apart from it. */
 enum { HTOKI_SECRET_HEADER_MIN = 4 };
 
-static void htoki_op_blot_text(const htoki_op *op, char *text, size_t len, bool cut) {
+static void htoki_op_blot_text(const htoki_op *op, char *text, size_t len, bool cut)
+{
     const htoki_headers *lists[2];
     size_t i, n;
     lists[0] = &op->request.own;
@@ -3392,14 +3659,16 @@ static void htoki_op_blot_text(const htoki_op *op, char *text, size_t len, bool 
 }
 
 /* The head's note into the record's detail, secrets overwritten. */
-static void htoki_op_note(htoki_op *op) {
+static void htoki_op_note(htoki_op *op)
+{
     char *note = op->http.note;
     size_t len = htoki_text(note).len;
     htoki_op_blot_text(op, note, len, len + 4 >= sizeof op->http.note);
     htoki_error_text(op->error->detail, sizeof op->error->detail, htoki_view(note, len));
 }
 
-static htoki_op_event htoki_op_fail(htoki_op *op, htok_reason reason, htok_phase phase, uint64_t offset) {
+static htoki_op_event htoki_op_fail(htoki_op *op, htok_reason reason, htok_phase phase, uint64_t offset)
+{
     htoki_fail_at(op->error, reason, phase, (int64_t)offset);
     op->finished = true;
     return HTOKI_OP_FAILED;
@@ -3407,7 +3676,8 @@ static htoki_op_event htoki_op_fail(htoki_op *op, htok_reason reason, htok_phase
 
 /* The answer broke HTTP's grammar or a limit. A body over the limit of a wanted answer and one over that of an
    unwanted answer are told apart. */
-static htoki_op_event htoki_op_http_failed(htoki_op *op) {
+static htoki_op_event htoki_op_http_failed(htoki_op *op)
+{
     const htoki_http *h = &op->http;
     htok_reason reason = h->reason;
     if (htoki_http_has_status(h)) {
@@ -3420,17 +3690,20 @@ static htoki_op_event htoki_op_http_failed(htoki_op *op) {
 }
 
 /* The one status that is a success. */
-static int htoki_success_status(htoki_operation operation) {
+static int htoki_success_status(htoki_operation operation)
+{
     return operation == HTOKI_CREATE_ORG_TOKEN ? 201 : 200;
 }
 
-static bool htoki_is_documented_error(htoki_operation operation, int status) {
+static bool htoki_is_documented_error(htoki_operation operation, int status)
+{
     return status == 401 || status == 404 || status == 408 || status == 429 ||
            (status == 422 && operation == HTOKI_CREATE_ORG_TOKEN);
 }
 
 /* The head is complete: what the body must be. */
-static htoki_op_event htoki_op_head(htoki_op *op) {
+static htoki_op_event htoki_op_head(htoki_op *op)
+{
     htoki_http *h = &op->http;
     htoki_operation operation = op->request.operation;
     op->error->status = h->status;
@@ -3450,7 +3723,8 @@ static htoki_op_event htoki_op_head(htoki_op *op) {
     return HTOKI_OP_MORE;
 }
 
-static htok_view htoki_op_item_path(const htoki_op *op, char *path, size_t size) {
+static htok_view htoki_op_item_path(const htoki_op *op, char *path, size_t size)
+{
     htoki_writer w = htoki_writer_make(path, size, 0);
     htoki_put_text(&w, "tokens[");
     htoki_put_decimal(&w, op->item_count);
@@ -3459,14 +3733,16 @@ static htok_view htoki_op_item_path(const htoki_op *op, char *path, size_t size)
 }
 
 /* The member path at which the body is being read. */
-static htok_view htoki_op_path(const htoki_op *op, char *path, size_t size) {
+static htok_view htoki_op_path(const htoki_op *op, char *path, size_t size)
+{
     if (op->in_tokens) {
         return op->scan.depth > 1 ? htoki_op_item_path(op, path, size) : htoki_text("tokens");
     }
     return htoki_view("", 0);
 }
 
-static htoki_op_event htoki_op_fail_model(htoki_op *op, htok_reason reason) {
+static htoki_op_event htoki_op_fail_model(htoki_op *op, htok_reason reason)
+{
     char path[40];
     if (op->error->kind == HTOK_OK) {
         op->error->offset = (int64_t)op->scan.offset;
@@ -3476,7 +3752,8 @@ static htoki_op_event htoki_op_fail_model(htoki_op *op, htok_reason reason) {
     return HTOKI_OP_FAILED;
 }
 
-static htoki_op_event htoki_op_fail_json(htoki_op *op) {
+static htoki_op_event htoki_op_fail_json(htoki_op *op)
+{
     char path[40];
     htok_view base = htoki_op_path(op, path, sizeof path);
     htoki_error_text(op->error->path, sizeof op->error->path, base);
@@ -3484,7 +3761,8 @@ static htoki_op_event htoki_op_fail_json(htoki_op *op) {
 }
 
 /* Appends bytes of the value being captured. */
-static bool htoki_op_keep(htoki_op *op, const char *bytes, size_t len) {
+static bool htoki_op_keep(htoki_op *op, const char *bytes, size_t len)
+{
     if (len > op->work_bytes - op->filled) {
         return false;
     }
@@ -3494,7 +3772,8 @@ static bool htoki_op_keep(htoki_op *op, const char *bytes, size_t len) {
 }
 
 /* An element of "tokens" is complete. */
-static htoki_op_event htoki_op_item(htoki_op *op) {
+static htoki_op_event htoki_op_item(htoki_op *op)
+{
     htoki_json json;
     char path[40];
     htok_view base = htoki_op_item_path(op, path, sizeof path);
@@ -3511,7 +3790,8 @@ static htoki_op_event htoki_op_item(htoki_op *op) {
 }
 
 /* A value of a list's answer begins with c. */
-static htoki_op_event htoki_op_list_begin(htoki_op *op, char c) {
+static htoki_op_event htoki_op_list_begin(htoki_op *op, char c)
+{
     const htoki_scan *s = &op->scan;
     char type = htoki_json_type(c);
     if (s->is_key) {
@@ -3545,7 +3825,8 @@ static htoki_op_event htoki_op_list_begin(htoki_op *op, char c) {
 }
 
 /* A value of a list's answer, or a key, has ended. */
-static htoki_op_event htoki_op_list_end(htoki_op *op) {
+static htoki_op_event htoki_op_list_end(htoki_op *op)
+{
     const htoki_scan *s = &op->scan;
     if (s->state == HTOKI_S_COLON) {
         if (s->depth == 1) {
@@ -3564,7 +3845,8 @@ static htoki_op_event htoki_op_list_end(htoki_op *op) {
     return HTOKI_OP_MORE;
 }
 
-static htoki_op_event htoki_op_begin_value(htoki_op *op, char c) {
+static htoki_op_event htoki_op_begin_value(htoki_op *op, char c)
+{
     char type = htoki_json_type(c);
     if (op->form == HTOKI_BODY_LIST) {
         return htoki_op_list_begin(op, c);
@@ -3578,7 +3860,8 @@ static htoki_op_event htoki_op_begin_value(htoki_op *op, char c) {
 }
 
 /* Reads body bytes as JSON up to the next item. */
-static htoki_op_event htoki_op_json(htoki_op *op, const char *bytes, size_t len, size_t *consumed) {
+static htoki_op_event htoki_op_json(htoki_op *op, const char *bytes, size_t len, size_t *consumed)
+{
     htoki_op_event event = HTOKI_OP_MORE;
     size_t at = 0;
     while (at < len && event == HTOKI_OP_MORE) {
@@ -3610,7 +3893,8 @@ static htoki_op_event htoki_op_json(htoki_op *op, const char *bytes, size_t len,
     return event;
 }
 
-static htoki_op_event htoki_op_body(htoki_op *op, const char *bytes, size_t len, size_t *consumed) {
+static htoki_op_event htoki_op_body(htoki_op *op, const char *bytes, size_t len, size_t *consumed)
+{
     size_t room = op->work_bytes - op->filled;
     if (op->form != HTOKI_BODY_RAW) {
         return htoki_op_json(op, bytes, len, consumed);
@@ -3624,7 +3908,8 @@ static htoki_op_event htoki_op_body(htoki_op *op, const char *bytes, size_t len,
 }
 
 /* The answer is a documented error with a JSON object, or a created token: both are whole in the work buffer. */
-static void htoki_op_object(htoki_op *op) {
+static void htoki_op_object(htoki_op *op)
+{
     htoki_json json;
     htok_error *e = op->error;
     bool in_place = false;
@@ -3644,7 +3929,8 @@ static void htoki_op_object(htoki_op *op) {
 }
 
 /* An answer that the API does not document for the operation. */
-static void htoki_op_sdk_error(htoki_op *op) {
+static void htoki_op_sdk_error(htoki_op *op)
+{
     htok_error *e = op->error;
     htoki_http *h = &op->http;
     htok_reason reason = HTOK_REASON_STATUS_UNEXPECTED;
@@ -3666,7 +3952,8 @@ static void htoki_op_sdk_error(htoki_op *op) {
 }
 
 /* The message is complete: the verdict. */
-static htoki_op_event htoki_op_end(htoki_op *op) {
+static htoki_op_event htoki_op_end(htoki_op *op)
+{
     op->finished = true;
     if (op->form == HTOKI_BODY_RAW) {
         htoki_op_sdk_error(op);
@@ -3681,7 +3968,8 @@ static htoki_op_event htoki_op_end(htoki_op *op) {
 }
 
 /* Consumes received bytes up to the next event. After HTOKI_OP_ITEM call again with what is left. */
-static htoki_op_event htoki_op_input(htoki_op *op, const char *bytes, size_t len, size_t *consumed) {
+static htoki_op_event htoki_op_input(htoki_op *op, const char *bytes, size_t len, size_t *consumed)
+{
     htoki_op_event event = HTOKI_OP_MORE;
     size_t at = 0, n;
     while (at < len && event == HTOKI_OP_MORE) {
@@ -3709,7 +3997,8 @@ static htoki_op_event htoki_op_input(htoki_op *op, const char *bytes, size_t len
 }
 
 /* The stream has ended, cleanly or not; see htoki_http_eof(). */
-static htoki_op_event htoki_op_eof(htoki_op *op, bool clean) {
+static htoki_op_event htoki_op_eof(htoki_op *op, bool clean)
+{
     if (htoki_http_eof(&op->http, clean) == HTOKI_HTTP_ERROR) {
         return htoki_op_http_failed(op);
     }
@@ -3717,7 +4006,8 @@ static htoki_op_event htoki_op_eof(htoki_op *op, bool clean) {
 }
 
 /* Milliseconds that the answer's Retry-After asks for, or -1. */
-static int64_t htoki_op_retry_after_ms(const htoki_op *op, bool time_known, int64_t unix_seconds) {
+static int64_t htoki_op_retry_after_ms(const htoki_op *op, bool time_known, int64_t unix_seconds)
+{
     return op->http.retry_after[0]
                ? htoki_retry_after_ms(htoki_text(op->http.retry_after), time_known, unix_seconds)
                : -1;
@@ -3725,16 +4015,17 @@ static int64_t htoki_op_retry_after_ms(const htoki_op *op, bool time_known, int6
 
 /* Whether the request may have changed something on the server without the answer saying so: part of it was sent, and
    no status tells that the server refused it. A list changes nothing. */
-static bool htoki_op_may_have_taken_effect(const htoki_op *op) {
+static bool htoki_op_may_have_taken_effect(const htoki_op *op)
+{
     int status = op->error->status;
     return op->request.operation != HTOKI_GET_ORG_TOKENS && op->sent_bytes != 0 &&
            (status < 300 || status >= 500);
 }
 #if HTOKI_TLS
 /* >>x509 ------------------------------------------------------------------------------------------------- */
-/* What BearSSL's certificate validation leaves open: addresses, usages, name constraints, pins, the dates of trusted
-   certificates, and finding one of those without decoding all. Takes certificates in pieces of any size; gives a
-   verdict. Must not know: the engine, sockets. Nothing here checks revocation. */
+/* What BearSSL's certificate validation leaves open: addresses, usages, name constraints, pins, the dates of
+   trusted certificates, and finding one of those without decoding all. Takes certificates in pieces of any
+   size; gives a verdict. Must not know: the engine, sockets. Nothing here checks revocation. */
 
 /* The name to find in the server's certificate. */
 typedef struct htoki_reference {
@@ -3760,14 +4051,14 @@ typedef struct htoki_root_key {
 /* clang-format off */
 typedef enum htoki_node {
     HTOKI_NODE_FILE, HTOKI_NODE_CERTIFICATE, HTOKI_NODE_TBS, HTOKI_NODE_VALIDITY, HTOKI_NODE_KEY,
-    HTOKI_NODE_KEY_ALGORITHM, HTOKI_NODE_KEY_BITS, HTOKI_NODE_RSA, HTOKI_NODE_EXTENSIONS_TAG, HTOKI_NODE_EXTENSIONS,
-    HTOKI_NODE_EXTENSION, HTOKI_NODE_EXTENSION_VALUE, HTOKI_NODE_BASIC, HTOKI_NODE_USAGES, HTOKI_NODE_NAMES,
-    HTOKI_NODE_AUTHORITY, HTOKI_NODE_TREES, HTOKI_NODE_PERMITTED, HTOKI_NODE_EXCLUDED, HTOKI_NODE_TREE,
-    HTOKI_NODE_SKIP, HTOKI_NODE_ISSUER, HTOKI_NODE_SUBJECT, HTOKI_NODE_NOT_BEFORE, HTOKI_NODE_NOT_AFTER,
-    HTOKI_NODE_KEY_OID, HTOKI_NODE_CURVE_OID, HTOKI_NODE_MODULUS, HTOKI_NODE_EXPONENT, HTOKI_NODE_POINT,
-    HTOKI_NODE_EXTENSION_OID, HTOKI_NODE_CRITICAL, HTOKI_NODE_CA, HTOKI_NODE_USAGE, HTOKI_NODE_KEY_ID,
-    HTOKI_NODE_DNS_NAME, HTOKI_NODE_IP_NAME, HTOKI_NODE_DNS_TREE, HTOKI_NODE_IP_TREE, HTOKI_NODE_OTHER_TREE,
-    HTOKI_NODE_BAD
+    HTOKI_NODE_KEY_ALGORITHM, HTOKI_NODE_KEY_BITS, HTOKI_NODE_RSA, HTOKI_NODE_EXTENSIONS_TAG,
+    HTOKI_NODE_EXTENSIONS, HTOKI_NODE_EXTENSION, HTOKI_NODE_EXTENSION_VALUE, HTOKI_NODE_BASIC,
+    HTOKI_NODE_USAGES, HTOKI_NODE_NAMES, HTOKI_NODE_AUTHORITY, HTOKI_NODE_TREES, HTOKI_NODE_PERMITTED,
+    HTOKI_NODE_EXCLUDED, HTOKI_NODE_TREE, HTOKI_NODE_SKIP, HTOKI_NODE_ISSUER, HTOKI_NODE_SUBJECT,
+    HTOKI_NODE_NOT_BEFORE, HTOKI_NODE_NOT_AFTER, HTOKI_NODE_KEY_OID, HTOKI_NODE_CURVE_OID,
+    HTOKI_NODE_MODULUS, HTOKI_NODE_EXPONENT, HTOKI_NODE_POINT, HTOKI_NODE_EXTENSION_OID,
+    HTOKI_NODE_CRITICAL, HTOKI_NODE_CA, HTOKI_NODE_USAGE, HTOKI_NODE_KEY_ID, HTOKI_NODE_DNS_NAME,
+    HTOKI_NODE_IP_NAME, HTOKI_NODE_DNS_TREE, HTOKI_NODE_IP_TREE, HTOKI_NODE_OTHER_TREE, HTOKI_NODE_BAD
 } htoki_node;
 /* clang-format on */
 
@@ -3808,7 +4099,8 @@ typedef struct htoki_der {
     bool permitted_seen, permitted, excluded, tree_unknown;
 } htoki_der;
 
-static void htoki_der_start(htoki_der *d, unsigned role, htoki_reference *reference, htoki_root_key *key) {
+static void htoki_der_start(htoki_der *d, unsigned role, htoki_reference *reference, htoki_root_key *key)
+{
     memset(d, 0, sizeof *d);
     d->role = (unsigned char)role;
     d->reference = reference;
@@ -3820,29 +4112,29 @@ static void htoki_der_start(htoki_der *d, unsigned role, htoki_reference *refere
     }
 }
 
-static bool htoki_der_value_is(const htoki_der *d, const char *bytes, size_t len) {
+static bool htoki_der_value_is(const htoki_der *d, const char *bytes, size_t len)
+{
     return d->got == len && memcmp(d->value, bytes, len) == 0;
 }
 
-static htoki_node htoki_node_if(bool condition, htoki_node node) {
+static htoki_node htoki_node_if(bool condition, htoki_node node)
+{
     return condition ? node : HTOKI_NODE_BAD;
 }
 
 /* The fields of TBSCertificate; the first, the version, may be left out. */
-static htoki_node htoki_der_tbs_child(htoki_der *d, unsigned tag) {
+static htoki_node htoki_der_tbs_child(htoki_der *d, unsigned tag)
+{
+    static const unsigned char tags[7] = {0xa0, 0x02, 0x30, 0x30, 0x30, 0x30, 0x30};
+    static const unsigned char nodes[7] = {HTOKI_NODE_SKIP,   HTOKI_NODE_SKIP,     HTOKI_NODE_SKIP,
+                                           HTOKI_NODE_ISSUER, HTOKI_NODE_VALIDITY, HTOKI_NODE_SUBJECT,
+                                           HTOKI_NODE_KEY};
     unsigned char *index = &d->index[d->depth];
-    if (*index == 0 && tag != 0xa0) {
+    if (*index == 0 && tag != tags[0]) {
         *index = 1;
     }
-    switch (*index) {
-    case 0: return HTOKI_NODE_SKIP;
-    case 1: return htoki_node_if(tag == 0x02, HTOKI_NODE_SKIP);
-    case 2: return htoki_node_if(tag == 0x30, HTOKI_NODE_SKIP);
-    case 3: return htoki_node_if(tag == 0x30, HTOKI_NODE_ISSUER);
-    case 4: return htoki_node_if(tag == 0x30, HTOKI_NODE_VALIDITY);
-    case 5: return htoki_node_if(tag == 0x30, HTOKI_NODE_SUBJECT);
-    case 6: return htoki_node_if(tag == 0x30, HTOKI_NODE_KEY);
-    default: break;
+    if (*index < 7) {
+        return htoki_node_if(tag == tags[*index], (htoki_node)nodes[*index]);
     }
     if (tag == 0xa3 && !d->extended) {
         d->extended = true;
@@ -3851,7 +4143,8 @@ static htoki_node htoki_der_tbs_child(htoki_der *d, unsigned tag) {
     return htoki_node_if(tag == 0x81 || tag == 0x82, HTOKI_NODE_SKIP);
 }
 
-static htoki_node htoki_der_key_child(const htoki_der *d, unsigned tag) {
+static htoki_node htoki_der_key_child(const htoki_der *d, unsigned tag)
+{
     if (d->index[d->depth] == 0) {
         return htoki_node_if(tag == 0x30, HTOKI_NODE_KEY_ALGORITHM);
     }
@@ -3864,7 +4157,8 @@ static htoki_node htoki_der_key_child(const htoki_der *d, unsigned tag) {
 }
 
 /* What an extension's OCTET STRING holds, as far as it matters to this certificate's role. */
-static htoki_node htoki_der_extension_child(const htoki_der *d, unsigned tag) {
+static htoki_node htoki_der_extension_child(const htoki_der *d, unsigned tag)
+{
     bool server = d->role == HTOKI_ROLE_SERVER, root = d->role == HTOKI_ROLE_ROOT;
     switch (d->extension) {
     case HTOKI_EXTENSION_BASIC: return htoki_node_if(tag == 0x30, HTOKI_NODE_BASIC);
@@ -3882,7 +4176,8 @@ static htoki_node htoki_der_extension_child(const htoki_der *d, unsigned tag) {
 }
 
 /* The element that a tag begins, by its parent and its place in it. */
-static htoki_node htoki_der_child(htoki_der *d, unsigned tag) {
+static htoki_node htoki_der_child(htoki_der *d, unsigned tag)
+{
     unsigned index = d->index[d->depth];
     switch (d->node[d->depth]) {
     case HTOKI_NODE_FILE: return htoki_node_if(tag == 0x30, HTOKI_NODE_CERTIFICATE);
@@ -3919,21 +4214,23 @@ static htoki_node htoki_der_child(htoki_der *d, unsigned tag) {
     case HTOKI_NODE_PERMITTED:
     case HTOKI_NODE_EXCLUDED: return htoki_node_if(tag == 0x30, HTOKI_NODE_TREE);
     case HTOKI_NODE_TREE:
-        return index != 0 || tag == 0x82 ? (index != 0 ? HTOKI_NODE_OTHER_TREE : HTOKI_NODE_DNS_TREE)
-               : tag == 0x87             ? HTOKI_NODE_IP_TREE
-                                         : HTOKI_NODE_OTHER_TREE;
+        return index == 0 && tag == 0x82   ? HTOKI_NODE_DNS_TREE
+               : index == 0 && tag == 0x87 ? HTOKI_NODE_IP_TREE
+                                           : HTOKI_NODE_OTHER_TREE;
     default: return HTOKI_NODE_BAD;
     }
 }
 
-static void htoki_names_put(htoki_reference *r, char c) {
+static void htoki_names_put(htoki_reference *r, char c)
+{
     if (r->names_len < HTOKI_NAMES_BYTES) {
         r->names[r->names_len++] = (unsigned char)c < 0x20 || (unsigned char)c > 0x7e ? '?' : c;
     }
 }
 
 /* A separator before the next name in the list. */
-static void htoki_names_next(htoki_reference *r) {
+static void htoki_names_next(htoki_reference *r)
+{
     if (r->names_len != 0) {
         htoki_names_put(r, ',');
         htoki_names_put(r, ' ');
@@ -3941,7 +4238,8 @@ static void htoki_names_next(htoki_reference *r) {
 }
 
 /* A name or name tree of len bytes begins: can it equal the reference at all? */
-static void htoki_name_begin(htoki_der *d, htoki_node node, uint32_t len) {
+static void htoki_name_begin(htoki_der *d, htoki_node node, uint32_t len)
+{
     const htoki_reference *r = d->reference;
     if (node == HTOKI_NODE_DNS_NAME) {
         d->exact = r->host_len != 0 && len == r->host_len;
@@ -3952,9 +4250,10 @@ static void htoki_name_begin(htoki_der *d, htoki_node node, uint32_t len) {
     }
 }
 
-/* RFC 6125 section 6.4, sharper: "*" is the whole left-most label and stands for exactly one label of two or more
-   others behind it. */
-static void htoki_name_byte(htoki_der *d, uint32_t at, char c) {
+/* RFC 6125 section 6.4, sharper: "*" is the whole left-most label and stands for exactly one label of two or
+   more others behind it. */
+static void htoki_name_byte(htoki_der *d, uint32_t at, char c)
+{
     const htoki_reference *r = d->reference;
     if (d->exact && htoki_lower(r->host[at]) != htoki_lower(c)) {
         d->exact = false;
@@ -3967,23 +4266,23 @@ static void htoki_name_byte(htoki_der *d, uint32_t at, char c) {
     htoki_names_put(d->reference, c);
 }
 
-/* RFC 5280 section 4.2.1.10: any host that ends in the tree's labels, len bytes, is in it. */
-static void htoki_tree_byte(htoki_der *d, uint32_t at, uint32_t len, char c) {
+/* RFC 5280 section 4.2.1.10, for the name in use, not for others in the same certificate: any host that ends
+   in the tree's labels, len bytes, is in it. */
+static void htoki_tree_byte(htoki_der *d, uint32_t at, uint32_t len, char c)
+{
     const htoki_reference *r = d->reference;
     size_t from;
     if (!d->exact) {
         return;
     }
     from = r->host_len - len;
-    if (at == 0 && from != 0 && c != '.' && r->host[from - 1] != '.') {
-        d->exact = false;
-    } else if (htoki_lower(r->host[from + at]) != htoki_lower(c)) {
-        d->exact = false;
-    }
+    d->exact = htoki_lower(r->host[from + at]) == htoki_lower(c) &&
+               !(at == 0 && from != 0 && c != '.' && r->host[from - 1] != '.');
 }
 
 /* Bytes of the root's key; an INTEGER's leading zeros and a point's count of unused bits fall away. */
-static void htoki_key_put(htoki_root_key *key, const unsigned char *bytes, size_t len, size_t start) {
+static void htoki_key_put(htoki_root_key *key, const unsigned char *bytes, size_t len, size_t start)
+{
     while (len != 0 && key->len == start && *bytes == 0) {
         bytes++;
         len--;
@@ -3996,7 +4295,8 @@ static void htoki_key_put(htoki_root_key *key, const unsigned char *bytes, size_
     }
 }
 
-static void htoki_der_content(htoki_der *d, htoki_node node, const unsigned char *bytes, uint32_t len) {
+static void htoki_der_content(htoki_der *d, htoki_node node, const unsigned char *bytes, uint32_t len)
+{
     uint32_t i;
     switch (node) {
     case HTOKI_NODE_SKIP:
@@ -4025,7 +4325,8 @@ static void htoki_der_content(htoki_der *d, htoki_node node, const unsigned char
 }
 
 /* UTCTime or GeneralizedTime (RFC 5280 section 4.1.2.5) as YYYYMMDDHHMMSS. */
-static void htoki_der_date(htoki_der *d, char date[14]) {
+static void htoki_der_date(htoki_der *d, char date[14])
+{
     size_t i, digits = d->got == 13 ? 12 : 14;
     if ((d->got != 13 && d->got != 15) || d->value[digits] != 'Z') {
         d->failed = true;
@@ -4038,7 +4339,8 @@ static void htoki_der_date(htoki_der *d, char date[14]) {
     }
 }
 
-static void htoki_der_key_oid(htoki_der *d) {
+static void htoki_der_key_oid(htoki_der *d)
+{
     if (htoki_der_value_is(d, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", 9)) {
         d->key_kind = HTOKI_KEY_RSA;
     } else if (htoki_der_value_is(d, "\x2a\x86\x48\xce\x3d\x02\x01", 7)) {
@@ -4055,7 +4357,8 @@ static void htoki_der_key_oid(htoki_der *d) {
 }
 
 /* An extension must not come twice (RFC 5280 section 4.2). */
-static void htoki_der_extension_oid(htoki_der *d) {
+static void htoki_der_extension_oid(htoki_der *d)
+{
     uint32_t bit;
     d->extension = HTOKI_EXTENSION_OTHER;
     d->critical = false;
@@ -4077,11 +4380,13 @@ static void htoki_der_extension_oid(htoki_der *d) {
     d->seen |= bit;
 }
 
-static bool htoki_der_has_usages(const htoki_der *d) {
+static bool htoki_der_has_usages(const htoki_der *d)
+{
     return (d->seen & HTOKI_EXTENSION_BIT(HTOKI_EXTENSION_USAGES)) != 0;
 }
 
-static void htoki_names_put_address(htoki_reference *r, const unsigned char *address, uint32_t len) {
+static void htoki_names_put_address(htoki_reference *r, const unsigned char *address, uint32_t len)
+{
     char text[40];
     htoki_writer w = htoki_writer_make(text, sizeof text, 0);
     uint32_t i;
@@ -4101,7 +4406,8 @@ static void htoki_names_put_address(htoki_reference *r, const unsigned char *add
     }
 }
 
-static void htoki_der_ip_name(htoki_der *d) {
+static void htoki_der_ip_name(htoki_der *d)
+{
     htoki_reference *r = d->reference;
     d->names_seen = true;
     if (d->got != 4 && d->got != 16) {
@@ -4114,7 +4420,8 @@ static void htoki_der_ip_name(htoki_der *d) {
 }
 
 /* A name constraint that applies to the kind of the reference. */
-static void htoki_der_tree(htoki_der *d, bool inside) {
+static void htoki_der_tree(htoki_der *d, bool inside)
+{
     if (d->node[d->depth - 2] == HTOKI_NODE_EXCLUDED) {
         d->excluded = d->excluded || inside;
     } else {
@@ -4123,7 +4430,8 @@ static void htoki_der_tree(htoki_der *d, bool inside) {
     }
 }
 
-static void htoki_der_ip_tree(htoki_der *d) {
+static void htoki_der_ip_tree(htoki_der *d)
+{
     const htoki_reference *r = d->reference;
     unsigned i, n = r->address_len;
     bool inside = d->got == 2 * n;
@@ -4139,12 +4447,14 @@ static void htoki_der_ip_tree(htoki_der *d) {
     }
 }
 
-static void htoki_der_hash_end(htoki_der *d, unsigned char hash[32]) {
+static void htoki_der_hash_end(htoki_der *d, unsigned char hash[32])
+{
     br_sha256_out(&d->sha, hash);
     d->hashing = false;
 }
 
-static void htoki_der_close(htoki_der *d, htoki_node node) {
+static void htoki_der_close(htoki_der *d, htoki_node node)
+{
     switch (node) {
     case HTOKI_NODE_CERTIFICATE:
         d->done = true;
@@ -4207,7 +4517,8 @@ static void htoki_der_close(htoki_der *d, htoki_node node) {
 }
 
 /* The header in d->head is whole, with this length: X.690 section 8.1.3, and 10.1 for the shortest form. */
-static void htoki_der_open(htoki_der *d, uint32_t len) {
+static void htoki_der_open(htoki_der *d, uint32_t len)
+{
     unsigned parent = d->depth;
     htoki_node node = htoki_der_child(d, d->head[0]);
     if (node == HTOKI_NODE_BAD || len > d->left[parent] || parent + 1 >= HTOKI_DER_DEPTH) {
@@ -4233,7 +4544,8 @@ static void htoki_der_open(htoki_der *d, uint32_t len) {
     d->head_len = 0;
 }
 
-static void htoki_der_head_byte(htoki_der *d, unsigned char byte) {
+static void htoki_der_head_byte(htoki_der *d, unsigned char byte)
+{
     uint32_t len = 0;
     unsigned i, more;
     d->left[d->depth]--;
@@ -4257,7 +4569,8 @@ static void htoki_der_head_byte(htoki_der *d, unsigned char byte) {
     }
 }
 
-static void htoki_der_close_full(htoki_der *d) {
+static void htoki_der_close_full(htoki_der *d)
+{
     while (!d->failed && d->depth != 0 && d->left[d->depth] == 0) {
         htoki_node node = (htoki_node)d->node[d->depth];
         if (d->head_len != 0) {
@@ -4270,7 +4583,8 @@ static void htoki_der_close_full(htoki_der *d) {
 }
 
 /* Walks on over bytes up to their end or the next event, and returns how many that took: at least one. */
-static size_t htoki_der_feed(htoki_der *d, const unsigned char *bytes, size_t len) {
+static size_t htoki_der_feed(htoki_der *d, const unsigned char *bytes, size_t len)
+{
     size_t at = 0;
     d->event = HTOKI_EVENT_NONE;
     while (at < len && d->event == HTOKI_EVENT_NONE && !d->failed) {
@@ -4303,7 +4617,8 @@ static size_t htoki_der_feed(htoki_der *d, const unsigned char *bytes, size_t le
 }
 
 /* Base64 digit's value (RFC 4648 section 4), or -1. */
-static int htoki_base64_value(unsigned char c) {
+static int htoki_base64_value(unsigned char c)
+{
     return c >= 'A' && c <= 'Z'   ? c - 'A'
            : c >= 'a' && c <= 'z' ? c - 'a' + 26
            : c >= '0' && c <= '9' ? c - '0' + 52
@@ -4322,7 +4637,8 @@ typedef struct htoki_bundle {
     bool der, inside, failed;
 } htoki_bundle;
 
-static void htoki_bundle_open(htoki_bundle *b, htok_view trust) {
+static void htoki_bundle_open(htoki_bundle *b, htok_view trust)
+{
     memset(b, 0, sizeof *b);
     b->text = trust.ptr;
     b->len = trust.len;
@@ -4330,18 +4646,21 @@ static void htoki_bundle_open(htoki_bundle *b, htok_view trust) {
              (unsigned char)trust.ptr[1] < 0x84;
 }
 
-static bool htoki_bundle_starts(const htoki_bundle *b, size_t at, const char *word, size_t len) {
+static bool htoki_bundle_starts(const htoki_bundle *b, size_t at, const char *word, size_t len)
+{
     return at <= b->len && b->len - at >= len && memcmp(b->text + at, word, len) == 0;
 }
 
-static bool htoki_bundle_fail(htoki_bundle *b, size_t at) {
+static bool htoki_bundle_fail(htoki_bundle *b, size_t at)
+{
     b->failed = true;
     b->at = at;
     return false;
 }
 
 /* The outer SEQUENCE's header tells where the certificate ends. */
-static bool htoki_bundle_next_der(htoki_bundle *b) {
+static bool htoki_bundle_next_der(htoki_bundle *b)
+{
     size_t i, more, len = 0;
     b->at = b->begin = b->end;
     if (b->at == b->len) {
@@ -4365,7 +4684,8 @@ static bool htoki_bundle_next_der(htoki_bundle *b) {
 }
 
 /* A BEGIN line, found at b->at: takes its label. */
-static bool htoki_bundle_label(htoki_bundle *b) {
+static bool htoki_bundle_label(htoki_bundle *b)
+{
     size_t begin = b->at + 11, end = begin;
     while (end < b->len && end - begin < 64 && b->text[end] != '-' && !htoki_is_control(b->text[end])) {
         end++;
@@ -4377,7 +4697,8 @@ static bool htoki_bundle_label(htoki_bundle *b) {
 }
 
 /* Goes to the next certificate. False: there is none, or failed is set and at tells where. */
-static bool htoki_bundle_next(htoki_bundle *b) {
+static bool htoki_bundle_next(htoki_bundle *b)
+{
     b->bits = 0;
     b->bit_count = b->padding = 0;
     if (b->der) {
@@ -4407,7 +4728,8 @@ static bool htoki_bundle_next(htoki_bundle *b) {
 }
 
 /* The END line closes a block of whole groups of four digits. */
-static bool htoki_bundle_end(htoki_bundle *b) {
+static bool htoki_bundle_end(htoki_bundle *b)
+{
     size_t at = b->at;
     b->inside = false;
     if (b->bit_count != 0 || !htoki_bundle_starts(b, at, "-----END ", 9) ||
@@ -4420,7 +4742,8 @@ static bool htoki_bundle_end(htoki_bundle *b) {
 }
 
 /* The certificate's next bytes, at most size, 3 or more; 0 at its end or with failed set. */
-static size_t htoki_bundle_read(htoki_bundle *b, unsigned char *out, size_t size) {
+static size_t htoki_bundle_read(htoki_bundle *b, unsigned char *out, size_t size)
+{
     size_t n = 0;
     if (b->der) {
         n = b->end - b->at < size ? b->end - b->at : size;
@@ -4462,12 +4785,14 @@ static size_t htoki_bundle_read(htoki_bundle *b, unsigned char *out, size_t size
 }
 
 /* Days from 1970 to the beginning of a year from 1970 on. */
-static int64_t htoki_days_before(int64_t year) {
+static int64_t htoki_days_before(int64_t year)
+{
     return 365 * (year - 1970) + (year - 1969) / 4 - (year - 1901) / 100 + (year - 1601) / 400;
 }
 
 /* Unix seconds as YYYYMMDDHHMMSS, the form in which certificates' dates compare. False when out of range. */
-static bool htoki_time_digits(int64_t unix_seconds, char text[14]) {
+static bool htoki_time_digits(int64_t unix_seconds, char text[14])
+{
     static const unsigned char month_days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int64_t days = unix_seconds / 86400, second = unix_seconds % 86400, year, month = 0, parts[6];
     bool leap;
@@ -4500,7 +4825,8 @@ static bool htoki_time_digits(int64_t unix_seconds, char text[14]) {
 }
 
 /* Keys that BearSSL can verify with and that are strong enough. */
-static bool htoki_root_usable(const htoki_der *d, const htoki_root_key *key) {
+static bool htoki_root_usable(const htoki_der *d, const htoki_root_key *key)
+{
     size_t point = d->key_kind == BR_EC_secp256r1   ? 65
                    : d->key_kind == BR_EC_secp384r1 ? 97
                    : d->key_kind == BR_EC_secp521r1 ? 133
@@ -4514,22 +4840,26 @@ static bool htoki_root_usable(const htoki_der *d, const htoki_root_key *key) {
     return point != 0 && key->len == point;
 }
 
-static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, unsigned number) {
+static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, unsigned number)
+{
     htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
     if (e->kind != HTOK_OK) {
         return e->kind;
     }
+    htoki_put_text(&w, reason == HTOK_REASON_TRUST_EMPTY ? "certificates: "
+                                                         : "well-formed certificates before it: ");
     htoki_put_decimal(&w, number);
-    htoki_put_text(&w, reason == HTOK_REASON_TRUST_EMPTY
-                           ? " certificates, none usable: expired, or another key than "
-                             "RSA of 2048 to 4096 bits, P-256, P-384 or P-521"
-                           : " certificates are well-formed, the next is not");
+    if (number != 0 && reason == HTOK_REASON_TRUST_EMPTY) {
+        htoki_put_text(
+            &w, ", all expired or with another key than RSA of 2048 to 4096 bits, P-256, P-384 or P-521");
+    }
     (void)htoki_writer_end(&w);
     return htoki_fail_option(e, reason, "trust", reason == HTOK_REASON_TRUST_EMPTY ? -1 : (int64_t)at);
 }
 
 /* Reads all trusted certificates once: all must be well-formed and one or more of use. */
-static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t unix_seconds, htok_error *e) {
+static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t unix_seconds, htok_error *e)
+{
     htoki_bundle b;
     htoki_der d;
     htoki_root_key key;
@@ -4562,7 +4892,8 @@ static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t uni
 }
 
 /* "sha256/" and the base64 of 32 bytes, in its one canonical form. */
-static bool htoki_pin_parse(htok_view text, unsigned char hash[32]) {
+static bool htoki_pin_parse(htok_view text, unsigned char hash[32])
+{
     uint32_t bits = 0;
     size_t i, at = 0;
     unsigned have = 0;
@@ -4584,9 +4915,9 @@ static bool htoki_pin_parse(htok_view text, unsigned char hash[32]) {
     return (bits & 3) == 0;
 }
 
-/* BearSSL compares distinguished names by hash and wants an anchor's whole name only to hash it. This hash takes the
-   hash itself instead of a name when a zero byte, which begins no DER name, stands before it. So names of any length
-   fit. */
+/* BearSSL compares distinguished names by hash and wants an anchor's whole name only to hash it. This hash
+   takes the hash itself instead of a name when a zero byte, which begins no DER name, stands before it. So
+   names of any length fit. */
 typedef struct htoki_name_hash {
     const br_hash_class *vtable;
     br_sha256_context sha;
@@ -4595,26 +4926,15 @@ typedef struct htoki_name_hash {
 } htoki_name_hash;
 HTOKI_STATIC_ASSERT(sizeof(htoki_name_hash) <= sizeof(br_hash_compat_context), name_hash) HTOKI_UNUSED;
 
-static void htoki_name_hash_init(const br_hash_class **context);
-static void htoki_name_hash_update(const br_hash_class **context, const void *bytes, size_t len);
-static void htoki_name_hash_out(const br_hash_class *const *context, void *out);
-
-static const br_hash_class htoki_name_hash_vtable = {sizeof(htoki_name_hash),
-                                                     BR_HASHDESC_ID(br_sha256_ID) | BR_HASHDESC_OUT(32),
-                                                     htoki_name_hash_init,
-                                                     htoki_name_hash_update,
-                                                     htoki_name_hash_out,
-                                                     NULL,
-                                                     NULL};
-
-static void htoki_name_hash_init(const br_hash_class **context) {
+static void htoki_name_hash_init(const br_hash_class **context)
+{
     htoki_name_hash *h = (htoki_name_hash *)(void *)context;
-    h->vtable = &htoki_name_hash_vtable;
     h->begun = h->given = false;
     br_sha256_init(&h->sha);
 }
 
-static void htoki_name_hash_update(const br_hash_class **context, const void *bytes, size_t len) {
+static void htoki_name_hash_update(const br_hash_class **context, const void *bytes, size_t len)
+{
     htoki_name_hash *h = (htoki_name_hash *)(void *)context;
     const unsigned char *p = (const unsigned char *)bytes;
     if (!h->begun && len == 33 && p[0] == 0) {
@@ -4625,7 +4945,8 @@ static void htoki_name_hash_update(const br_hash_class **context, const void *by
     br_sha256_update(&h->sha, bytes, len);
 }
 
-static void htoki_name_hash_out(const br_hash_class *const *context, void *out) {
+static void htoki_name_hash_out(const br_hash_class *const *context, void *out)
+{
     const htoki_name_hash *h = (const htoki_name_hash *)(const void *)context;
     if (h->given) {
         memcpy(out, h->hash, 32);
@@ -4634,10 +4955,20 @@ static void htoki_name_hash_out(const br_hash_class *const *context, void *out) 
     }
 }
 
+/* What br_x509_minimal calls of a hash; it never asks for the state. */
+static const br_hash_class htoki_name_hash_vtable = {sizeof(htoki_name_hash),
+                                                     BR_HASHDESC_ID(br_sha256_ID) | BR_HASHDESC_OUT(32),
+                                                     htoki_name_hash_init,
+                                                     htoki_name_hash_update,
+                                                     htoki_name_hash_out,
+                                                     NULL,
+                                                     NULL};
+
 #define HTOKI_SEEN_PINS 4
 #define HTOKI_SEEN_PART 9 /* bytes of a hash that the error shows */
 
-/* BearSSL's validation with ours around it. Needed from the start to the end of a handshake, and no longer. */
+/* BearSSL's validation with ours around it. Needed from the start to the end of a handshake, and no longer.
+   */
 typedef struct htoki_x509 {
     const br_x509_class *vtable;
     br_x509_minimal_context minimal;
@@ -4654,15 +4985,17 @@ typedef struct htoki_x509 {
     htok_reason refusal; /* ours, if the chain is good otherwise, and why */
     const char *why;
     unsigned char anchor_count, seen_count;
-    bool active, judged, malformed, passed, direct, pinned, anchor_pinned;
+    bool begun, active, judged, malformed, passed, direct, pinned, anchor_pinned;
     bool anchor_expired, anchor_other_id, name_ok;
     char now[14];
     unsigned char seen[HTOKI_SEEN_PINS][HTOKI_SEEN_PART];
     unsigned char anchor_name[33];
     unsigned char store[656]; /* keys of anchors, and before that the names */
 } htoki_x509;
+HTOKI_STATIC_ASSERT(sizeof(htoki_x509) <= HTOK_WORK_BYTES, x509_fits_scratch) HTOKI_UNUSED;
 
-static bool htoki_pin_match(const htoki_x509 *x, const unsigned char hash[32]) {
+static bool htoki_pin_match(const htoki_x509 *x, const unsigned char hash[32])
+{
     unsigned char pin[32];
     size_t i;
     for (i = 0; i < x->pin_count; i++) {
@@ -4673,19 +5006,23 @@ static bool htoki_pin_match(const htoki_x509 *x, const unsigned char hash[32]) {
     return false;
 }
 
-static void htoki_pin_seen(htoki_x509 *x, const unsigned char hash[32]) {
+static void htoki_pin_seen(htoki_x509 *x, const unsigned char hash[32])
+{
     if (x->seen_count < HTOKI_SEEN_PINS) {
         memcpy(x->seen[x->seen_count++], hash, HTOKI_SEEN_PART);
     }
 }
 
-static bool htoki_trees_refuse(const htoki_der *d) {
+static bool htoki_trees_refuse(const htoki_der *d)
+{
     return d->excluded || (d->permitted_seen && !d->permitted) || d->tree_unknown;
 }
 
-/* A trusted certificate of the right name becomes an anchor, if it is fit for it. The server's own certificate among
-   the trusted ones is trusted as it is, whoever signed it; BearSSL calls that direct trust. */
-static void htoki_anchor_take(htoki_x509 *x, const htoki_der *root, const htoki_root_key *key, bool any_id) {
+/* A trusted certificate of the right name becomes an anchor, if it is fit for it. The server's own
+   certificate among the trusted ones is trusted as it is, whoever signed it; BearSSL calls that direct trust.
+   */
+static void htoki_anchor_take(htoki_x509 *x, const htoki_der *root, const htoki_root_key *key, bool any_id)
+{
     const htoki_der *d = &x->der;
     bool direct = d->role == HTOKI_ROLE_SERVER && memcmp(root->subject, d->subject, 32) == 0 &&
                   memcmp(root->key_hash, d->key_hash, 32) == 0;
@@ -4740,7 +5077,8 @@ static void htoki_anchor_take(htoki_x509 *x, const htoki_der *root, const htoki_
 }
 
 /* Reads the trusted certificate at hand as far as it may be an anchor. */
-static bool htoki_anchor_read(htoki_x509 *x, htoki_bundle *b, htoki_der *root, htoki_root_key *key) {
+static bool htoki_anchor_read(htoki_x509 *x, htoki_bundle *b, htoki_der *root, htoki_root_key *key)
+{
     unsigned char piece[48];
     size_t n;
     htoki_der_start(root, HTOKI_ROLE_ROOT, &x->reference, key);
@@ -4757,7 +5095,8 @@ static bool htoki_anchor_read(htoki_x509 *x, htoki_bundle *b, htoki_der *root, h
     return root->done && !root->failed;
 }
 
-static void htoki_anchors_scan(htoki_x509 *x, bool any_id) {
+static void htoki_anchors_scan(htoki_x509 *x, bool any_id)
+{
     htoki_bundle b;
     htoki_der root;
     htoki_root_key key;
@@ -4770,7 +5109,8 @@ static void htoki_anchors_scan(htoki_x509 *x, bool any_id) {
 }
 
 /* The trusted certificates that may have signed the one at hand, those first whose key id fits. */
-static void htoki_anchors_find(htoki_x509 *x) {
+static void htoki_anchors_find(htoki_x509 *x)
+{
     x->anchor_count = 0;
     x->used = 0;
     x->anchor_other_id = false;
@@ -4782,7 +5122,8 @@ static void htoki_anchors_find(htoki_x509 *x) {
     x->minimal.trust_anchors_num = x->anchor_count;
 }
 
-static void htoki_x509_refuse(htoki_x509 *x, htok_reason reason, const char *why) {
+static void htoki_x509_refuse(htoki_x509 *x, htok_reason reason, const char *why)
+{
     if (x->refusal == HTOK_REASON_NONE) {
         x->refusal = reason;
         x->why = why;
@@ -4790,7 +5131,8 @@ static void htoki_x509_refuse(htoki_x509 *x, htok_reason reason, const char *why
 }
 
 /* All of the certificate that matters has been seen, and BearSSL is not that far yet. */
-static void htoki_x509_judge(htoki_x509 *x) {
+static void htoki_x509_judge(htoki_x509 *x)
+{
     const htoki_der *d = &x->der;
     bool server = d->role == HTOKI_ROLE_SERVER;
     x->judged = true;
@@ -4816,13 +5158,15 @@ static void htoki_x509_judge(htoki_x509 *x) {
     }
 }
 
-static void htoki_x509_start_chain(const br_x509_class **context, const char *server_name) {
+static void htoki_x509_start_chain(const br_x509_class **context, const char *server_name)
+{
     htoki_x509 *x = (htoki_x509 *)(void *)context;
     x->minimal.vtable->start_chain(&x->minimal.vtable, server_name);
-    x->number = 0;
+    x->begun = true;
 }
 
-static void htoki_x509_start_cert(const br_x509_class **context, uint32_t length) {
+static void htoki_x509_start_cert(const br_x509_class **context, uint32_t length)
+{
     htoki_x509 *x = (htoki_x509 *)(void *)context;
     x->active = x->minimal.err == 0;
     if (x->active) {
@@ -4832,9 +5176,10 @@ static void htoki_x509_start_cert(const br_x509_class **context, uint32_t length
     x->minimal.vtable->start_cert(&x->minimal.vtable, length);
 }
 
-/* BearSSL refuses every critical extension that it does not know. For those that are checked here the mark reads
-   "not critical" to its parser, while its hash, and so the signature, gets the true byte. */
-static void htoki_x509_hide_critical(htoki_x509 *x, unsigned char byte) {
+/* BearSSL refuses every critical extension that it does not know. For those that are checked here the mark
+   reads "not critical" to its parser, while its hash, and so the signature, gets the true byte. */
+static void htoki_x509_hide_critical(htoki_x509 *x, unsigned char byte)
+{
     static const unsigned char not_critical = 0;
     if (x->minimal.err == 0 && x->minimal.do_mhash) {
         br_multihash_update(&x->minimal.mhash, &byte, 1);
@@ -4844,7 +5189,8 @@ static void htoki_x509_hide_critical(htoki_x509 *x, unsigned char byte) {
     }
 }
 
-static void htoki_x509_append(const br_x509_class **context, const unsigned char *bytes, size_t len) {
+static void htoki_x509_append(const br_x509_class **context, const unsigned char *bytes, size_t len)
+{
     htoki_x509 *x = (htoki_x509 *)(void *)context;
     while (len != 0 && x->active && x->minimal.err == 0) {
         size_t n = htoki_der_feed(&x->der, bytes, len), hidden = 0;
@@ -4866,14 +5212,16 @@ static void htoki_x509_append(const br_x509_class **context, const unsigned char
     }
 }
 
-static void htoki_x509_end_cert(const br_x509_class **context) {
+static void htoki_x509_end_cert(const br_x509_class **context)
+{
     htoki_x509 *x = (htoki_x509 *)(void *)context;
-    x->malformed = x->malformed || (x->active && !x->judged && x->minimal.err == BR_ERR_X509_OK);
+    x->malformed = x->malformed || (x->active && !x->judged);
     x->minimal.vtable->end_cert(&x->minimal.vtable);
     x->number++;
 }
 
-static htok_reason htoki_x509_reason(int code) {
+static htok_reason htoki_x509_reason(int code)
+{
     switch (code) {
     case BR_ERR_X509_NOT_TRUSTED:
     case BR_ERR_X509_DN_MISMATCH: return HTOK_REASON_CERTIFICATE_UNTRUSTED;
@@ -4886,7 +5234,8 @@ static htok_reason htoki_x509_reason(int code) {
 }
 
 /* The verdict. A code of BearSSL's stands unless it is about trust and something more telling is wrong. */
-static unsigned htoki_x509_end_chain(const br_x509_class **context) {
+static unsigned htoki_x509_end_chain(const br_x509_class **context)
+{
     htoki_x509 *x = (htoki_x509 *)(void *)context;
     int code = (int)x->minimal.vtable->end_chain(&x->minimal.vtable);
     bool open = code == 0 || code == BR_ERR_X509_NOT_TRUSTED;
@@ -4909,7 +5258,8 @@ static unsigned htoki_x509_end_chain(const br_x509_class **context) {
     return (unsigned)code;
 }
 
-static const br_x509_pkey *htoki_x509_get_pkey(const br_x509_class *const *context, unsigned *usages) {
+static const br_x509_pkey *htoki_x509_get_pkey(const br_x509_class *const *context, unsigned *usages)
+{
     const htoki_x509 *x = (const htoki_x509 *)(const void *)context;
     return x->passed ? x->minimal.vtable->get_pkey(&x->minimal.vtable, usages) : NULL;
 }
@@ -4918,7 +5268,8 @@ static const br_x509_class htoki_x509_vtable = {
     sizeof(htoki_x509),  htoki_x509_start_chain, htoki_x509_start_cert, htoki_x509_append,
     htoki_x509_end_cert, htoki_x509_end_chain,   htoki_x509_get_pkey};
 
-static void htoki_put_date(htoki_writer *w, const char digits[14]) {
+static void htoki_put_date(htoki_writer *w, const char digits[14])
+{
     size_t i;
     for (i = 0; i < 12; i++) {
         htoki_put(w, digits + i, 1);
@@ -4928,7 +5279,8 @@ static void htoki_put_date(htoki_writer *w, const char digits[14]) {
     }
 }
 
-static void htoki_put_pins_seen(htoki_writer *w, const htoki_x509 *x) {
+static void htoki_put_pins_seen(htoki_writer *w, const htoki_x509 *x)
+{
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t i, k;
     htoki_put_text(w, "seen:");
@@ -4946,7 +5298,8 @@ static void htoki_put_pins_seen(htoki_writer *w, const htoki_x509 *x) {
     }
 }
 
-static void htoki_put_distrust(htoki_writer *w, const htoki_x509 *x) {
+static void htoki_put_distrust(htoki_writer *w, const htoki_x509 *x)
+{
     if (x->code == BR_ERR_X509_DN_MISMATCH) {
         htoki_put_text(w, "a certificate in the server's chain is not from the issuer of the one before");
     } else if (x->anchor_count != 0) {
@@ -4962,7 +5315,8 @@ static void htoki_put_distrust(htoki_writer *w, const htoki_x509 *x) {
 }
 
 /* The facts behind the reason. */
-static void htoki_x509_detail(const htoki_x509 *x, htoki_writer *w) {
+static void htoki_x509_detail(const htoki_x509 *x, htoki_writer *w)
+{
     switch ((int)x->reason) {
     case HTOK_REASON_CERTIFICATE_NAME:
         if (!x->name_ok) {
@@ -4988,8 +5342,8 @@ static void htoki_x509_detail(const htoki_x509 *x, htoki_writer *w) {
 }
 
 /* >>tls -------------------------------------------------------------------------------------------------- */
-/* BearSSL's engine for one connection: TLS 1.2, ECDHE and AEAD only. Takes bytes of the wire and of the application;
-   gives the same the other way round. Must not know: sockets, HTTP. */
+/* BearSSL's engine for one connection: TLS 1.2, ECDHE and AEAD only. Takes bytes of the wire and of the
+   application; gives the same the other way round. Must not know: sockets, HTTP. */
 
 /* Lives as long as the client; must not move. */
 typedef struct htoki_tls {
@@ -5013,9 +5367,8 @@ typedef struct htoki_tls_config {
     size_t record_in_size, record_out_size;
     void *scratch; /* holds an htoki_x509; free for other uses once htoki_tls_established() */
     size_t scratch_size;
-    bool
-        resume; /* host, port, trust and pins are those of the last connection of this htoki_tls: its session may
-                    go on, which skips the certificate */
+    bool resume; /* go on with the last connection's session and without certificates; host, port, trust and
+                    pins must be the same */
 } htoki_tls_config;
 
 #define HTOKI_TLS_RECORD_IN_BYTES(payload)  ((payload) + (BR_SSL_BUFSIZE_INPUT - 16384))
@@ -5023,7 +5376,8 @@ typedef struct htoki_tls_config {
 
 #if HTOKI_STRINGS
 /* The text with this number of a list of texts, each followed by a NUL. */
-static const char *htoki_nth_text(const char *list, size_t number) {
+static const char *htoki_nth_text(const char *list, size_t number)
+{
     while (number-- != 0) {
         list += strlen(list) + 1;
     }
@@ -5031,7 +5385,8 @@ static const char *htoki_nth_text(const char *list, size_t number) {
 }
 
 /* BearSSL documents its numbers as fixed. Alerts: RFC 5246 section 7.2, RFC 6066, 7301, 7507 and 8446. */
-static const char *htoki_tls_error_text(int code) {
+static const char *htoki_tls_error_text(int code)
+{
     static const char errors[] =
         "BR_ERR_OK\0BR_ERR_BAD_PARAM\0BR_ERR_BAD_STATE\0BR_ERR_UNSUPPORTED_VERSION\0BR_ERR_BAD_VERSION\0"
         "BR_ERR_BAD_LENGTH\0BR_ERR_TOO_LARGE\0BR_ERR_BAD_MAC\0BR_ERR_NO_RANDOM\0BR_ERR_UNKNOWN_TYPE\0"
@@ -5088,7 +5443,8 @@ static const char *htoki_tls_error_text(int code) {
 }
 
 /* What to do about it, in one sentence; "" when there is nothing to say. */
-static const char *htoki_tls_hint(const htok_error *e) {
+static const char *htoki_tls_hint(const htok_error *e)
+{
     switch ((int)e->reason) {
     case HTOK_REASON_CERTIFICATE_TIME: return "check this machine's clock first";
     case HTOK_REASON_CERTIFICATE_NAME:
@@ -5102,10 +5458,12 @@ static const char *htoki_tls_hint(const htok_error *e) {
     default: break;
     }
     switch (e->tls_error) {
-    case BR_ERR_UNSUPPORTED_VERSION: return "the server speaks an older TLS than 1.2";
+    case BR_ERR_UNSUPPORTED_VERSION:
+        return "the server speaks an older TLS than 1.2, or the port is no TLS port";
     case BR_ERR_BAD_VERSION:
     case BR_ERR_UNKNOWN_TYPE: return "this may be no TLS server: check the port";
     case BR_ERR_TOO_LARGE: return "its records are larger than record_bytes";
+    case BR_ERR_WRONG_KEY_USAGE: return "its keyUsage or kind of key does not fit the cipher suite";
     case BR_ERR_X509_UNSUPPORTED: return "SHA-1, RSA-PSS, Ed25519 and unusual curves are not supported";
     case BR_ERR_X509_LIMIT_EXCEEDED: return "RSA keys of more than 4096 bits are not supported";
     case BR_ERR_X509_WEAK_PUBLIC_KEY: return "RSA keys of less than 2048 bits are refused";
@@ -5121,24 +5479,28 @@ static const char *htoki_tls_hint(const htok_error *e) {
     }
 }
 #else
-static const char *htoki_tls_error_text(int code) {
+static const char *htoki_tls_error_text(int code)
+{
     (void)code;
     return "";
 }
 
-static const char *htoki_tls_hint(const htok_error *e) {
+static const char *htoki_tls_hint(const htok_error *e)
+{
     (void)e;
     return "";
 }
 #endif
 
 /* AES is fast, and free of cache timing without bit slicing, only where the CPU has instructions for it. */
-static bool htoki_tls_has_aes(void) {
+static bool htoki_tls_has_aes(void)
+{
     return (br_aes_x86ni_ctr_get_vtable() != NULL && br_ghash_pclmul_get() != 0) ||
            (br_aes_pwr8_ctr_get_vtable() != NULL && br_ghash_pwr8_get() != 0);
 }
 
-static void htoki_tls_set_algorithms(br_ssl_engine_context *engine) {
+static void htoki_tls_set_algorithms(br_ssl_engine_context *engine)
+{
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -5147,7 +5509,7 @@ static void htoki_tls_set_algorithms(br_ssl_engine_context *engine) {
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,       BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384};
-    static const char *protocols[1] = {"http/1.1"};
+    static const char *const protocols[1] = {"http/1.1"};
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
     br_ssl_engine_set_suites(engine, htoki_tls_has_aes() ? suites : suites_without_aes, HTOKI_COUNT(suites));
     br_ssl_engine_set_default_rsavrfy(engine);
@@ -5159,13 +5521,14 @@ static void htoki_tls_set_algorithms(br_ssl_engine_context *engine) {
     br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
     br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
     br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
-    br_ssl_engine_set_protocol_names(engine, protocols, 1);
+    br_ssl_engine_set_protocol_names(engine, (const char **)protocols, 1); /* only read */
     br_ssl_engine_set_all_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
 }
 
-/* BearSSL asks the server for fragments (RFC 6066 section 4) that fit both buffers. A small one for sending must not
-   make the server's records small as well. */
-static void htoki_tls_set_buffers(br_ssl_engine_context *engine, const htoki_tls_config *config) {
+/* BearSSL asks the server for fragments (RFC 6066 section 4) that fit both buffers. A small one for sending
+   must not make the server's records small as well. */
+static void htoki_tls_set_buffers(br_ssl_engine_context *engine, const htoki_tls_config *config)
+{
     unsigned log = 14;
     br_ssl_engine_set_buffers_bidi(engine, config->record_in, config->record_in_size, config->record_out,
                                    config->record_out_size);
@@ -5175,9 +5538,10 @@ static void htoki_tls_set_buffers(br_ssl_engine_context *engine, const htoki_tls
     engine->log_max_frag_len = (unsigned char)(log == 13 ? 12 : log);
 }
 
-/* The name for the server and for comparing: lower case, without a last dot. Empty for addresses (RFC 6066 section
-   3 allows no literals). False when it is too long. */
-static bool htoki_tls_name(const htoki_tls_config *config, char name[256]) {
+/* The name for the server and for comparing: lower case, without a last dot. Empty for addresses (RFC 6066
+   section 3 allows no literals). False when it is too long. */
+static bool htoki_tls_name(const htoki_tls_config *config, char name[256])
+{
     size_t i, len = config->address != NULL ? 0 : strlen(config->host);
     len -= len > 1 && config->host[len - 1] == '.';
     for (i = 0; i < len && i < 255; i++) {
@@ -5188,7 +5552,8 @@ static bool htoki_tls_name(const htoki_tls_config *config, char name[256]) {
 }
 
 static void htoki_x509_setup(htoki_x509 *x, const htoki_tls_config *config,
-                             const br_ssl_engine_context *engine) {
+                             const br_ssl_engine_context *engine)
+{
     br_x509_minimal_context *minimal = &x->minimal;
     htoki_reference *r = &x->reference;
     const char *dot;
@@ -5220,152 +5585,30 @@ static void htoki_x509_setup(htoki_x509 *x, const htoki_tls_config *config,
     }
 }
 
-static void htoki_tls_forget(htoki_tls *t) {
+static void htoki_tls_forget(htoki_tls *t)
+{
     htoki_wipe(t, sizeof *t);
 }
 
-static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_error *e) {
-    br_ssl_engine_context *engine = &t->client.eng;
-    br_ssl_session_parameters session;
-    char name[256], digits[14];
-    bool resume = config->resume && t->resumable && br_ssl_engine_last_error(engine) == BR_ERR_OK;
-    br_ssl_engine_get_session_parameters(engine, &session);
-    htoki_tls_forget(t);
-    if (!config->time_known || !htoki_time_digits(config->unix_seconds, digits)) {
-        (void)htoki_fail(e, HTOK_REASON_TIME_UNKNOWN, HTOK_PHASE_HANDSHAKE);
-    } else if (config->entropy_len < 32) {
-        (void)htoki_fail(e, HTOK_REASON_ENTROPY_MISSING, HTOK_PHASE_HANDSHAKE);
-    } else if (config->host[0] == '\0' || !htoki_tls_name(config, name) ||
-               config->scratch_size < sizeof(htoki_x509) ||
-               (config->address != NULL && config->address_len != 4 && config->address_len != 16)) {
-        (void)htoki_fail(e, HTOK_REASON_INTERNAL, HTOK_PHASE_HANDSHAKE);
-    } else {
-        br_ssl_client_zero(&t->client);
-        htoki_tls_set_algorithms(engine);
-        htoki_tls_set_buffers(engine, config);
-        br_ssl_engine_inject_entropy(engine, config->entropy, config->entropy_len);
-        if (resume) {
-            br_ssl_engine_set_session_parameters(engine, &session);
-        }
-        t->started =
-            br_ssl_engine_last_error(engine) == BR_ERR_OK && br_ssl_client_reset(&t->client, name, resume);
-        if (t->started) {
-            t->x509 = (htoki_x509 *)config->scratch;
-            htoki_x509_setup(t->x509, config, engine);
-            br_ssl_engine_set_x509(engine, &t->x509->vtable);
-        } else {
-            e->tls_error = br_ssl_engine_last_error(engine);
-            (void)htoki_fail(
-                e, e->tls_error == BR_ERR_NO_RANDOM ? HTOK_REASON_ENTROPY_MISSING : HTOK_REASON_TLS_FAILED,
-                HTOK_PHASE_HANDSHAKE);
-        }
-    }
-    htoki_wipe(&session, sizeof session);
-    return t->started;
+/* BearSSL gives no error of its own for a server that chose a protocol which was not offered. The pad then
+   holds that name, and otherwise still what it held before: the session's id, or without one the offered
+   name. */
+static bool htoki_tls_other_protocol(const br_ssl_engine_context *engine)
+{
+    const br_ssl_session_parameters *session = &engine->session;
+    return session->cipher_suite != 0 &&
+           (session->session_id_len != 0 ? memcmp(engine->pad, session->session_id, session->session_id_len)
+                                         : memcmp(engine->pad, "http/1.1", 8)) != 0;
 }
 
-/* Ends the handshake as soon as the engine is through, and cuts all its ties to the scratch memory. */
-static void htoki_tls_settle(htoki_tls *t) {
-    br_ssl_engine_context *engine = &t->client.eng;
-    unsigned state = br_ssl_engine_current_state(engine);
-    if (t->x509 != NULL && state != BR_SSL_CLOSED && (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0) {
-        br_ssl_engine_set_x509(engine, NULL);
-        t->x509 = NULL;
-        t->established = t->resumable = true;
-    }
-}
-
-/* Complete, and the server chose http/1.1 or nothing: the engine fails otherwise. */
-static bool htoki_tls_established(const htoki_tls *t) {
-    return t->established;
-}
-
-/* For whatever reason. No flag at all is a dead end of BearSSL 0.6 and as good as closed. */
-static bool htoki_tls_closed(const htoki_tls *t) {
-    unsigned state = br_ssl_engine_current_state(&t->client.eng);
-    return !t->started || state == 0 || (state & BR_SSL_CLOSED) != 0;
-}
-
-/* By the server's close_notify after the handshake. */
-static bool htoki_tls_closed_cleanly(const htoki_tls *t) {
-    return t->established && t->client.eng.shutdown_recv != 0 &&
-           br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK;
-}
-
-/* Bytes for the wire, or NULL: send some and say how many. */
-static unsigned char *htoki_tls_wire_out(htoki_tls *t, size_t *len) {
-    *len = 0;
-    return t->started ? br_ssl_engine_sendrec_buf(&t->client.eng, len) : NULL;
-}
-
-static void htoki_tls_wire_out_done(htoki_tls *t, size_t len) {
-    if (len != 0) {
-        br_ssl_engine_sendrec_ack(&t->client.eng, len);
-        htoki_tls_settle(t);
-    }
-}
-
-/* Room for bytes from the wire, or NULL: fill some and say how many. */
-static unsigned char *htoki_tls_wire_in(htoki_tls *t, size_t *len) {
-    *len = 0;
-    return t->started ? br_ssl_engine_recvrec_buf(&t->client.eng, len) : NULL;
-}
-
-static void htoki_tls_wire_in_done(htoki_tls *t, size_t len) {
-    if (len != 0) {
-        br_ssl_engine_recvrec_ack(&t->client.eng, len);
-        htoki_tls_settle(t);
-    }
-}
-
-/* Room for the application's bytes, or NULL. They leave when it is full, or flushed. */
-static unsigned char *htoki_tls_data_out(htoki_tls *t, size_t *len) {
-    *len = 0;
-    return t->established ? br_ssl_engine_sendapp_buf(&t->client.eng, len) : NULL;
-}
-
-static void htoki_tls_data_out_done(htoki_tls *t, size_t len) {
-    if (len != 0) {
-        br_ssl_engine_sendapp_ack(&t->client.eng, len);
-    }
-}
-
-static void htoki_tls_flush(htoki_tls *t) {
-    if (t->established) {
-        br_ssl_engine_flush(&t->client.eng, 0);
-    }
-}
-
-/* Bytes for the application, or NULL. */
-static unsigned char *htoki_tls_data_in(htoki_tls *t, size_t *len) {
-    *len = 0;
-    return t->established ? br_ssl_engine_recvapp_buf(&t->client.eng, len) : NULL;
-}
-
-static void htoki_tls_data_in_done(htoki_tls *t, size_t len) {
-    if (len != 0) {
-        br_ssl_engine_recvapp_ack(&t->client.eng, len);
-    }
-}
-
-/* Queues a close_notify, for which one try to send is enough. BearSSL 0.6 never ends while a byte is unread. */
-static void htoki_tls_close(htoki_tls *t) {
-    size_t len;
-    if (t->started) {
-        if (htoki_tls_data_in(t, &len) != NULL) {
-            htoki_tls_data_in_done(t, len);
-        }
-        br_ssl_engine_close(&t->client.eng);
-    }
-}
-
-static htok_reason htoki_tls_reason(const htoki_tls *t, int code) {
-    bool hello = t->x509 != NULL && t->x509->der.role == HTOKI_ROLE_SERVER && !t->x509->active;
+static htok_reason htoki_tls_reason(const htoki_tls *t, int code)
+{
     if (code == BR_ERR_OK) {
         return t->established ? HTOK_REASON_CLOSED_EARLY : HTOK_REASON_TLS_CLOSED;
     }
     if (code == BR_ERR_RECV_FATAL_ALERT + BR_ALERT_NO_APPLICATION_PROTOCOL ||
-        (code == BR_ERR_UNEXPECTED && hello && t->client.eng.session.cipher_suite != 0)) {
+        (code == BR_ERR_UNEXPECTED && t->x509 != NULL && !t->x509->begun &&
+         htoki_tls_other_protocol(&t->client.eng))) {
         return HTOK_REASON_TLS_ALPN;
     }
     if (code >= BR_ERR_RECV_FATAL_ALERT && code < BR_ERR_SEND_FATAL_ALERT) {
@@ -5383,9 +5626,10 @@ static htok_reason htoki_tls_reason(const htoki_tls *t, int code) {
     return HTOK_REASON_TLS_FAILED;
 }
 
-/* Fills the record from what ended the connection: the certificates' verdict or the engine's error. To be called
-   before the scratch memory gets another use. */
-static htok_kind htoki_tls_failure(htoki_tls *t, htok_phase phase, htok_error *e) {
+/* Fills the record from what ended the connection: the certificates' verdict or the engine's error. To be
+   called before the scratch memory gets another use. */
+static htok_kind htoki_tls_failure(htoki_tls *t, htok_phase phase, htok_error *e)
+{
     int code = br_ssl_engine_last_error(&t->client.eng);
     htok_reason reason = htoki_tls_reason(t, code);
     if (e->kind == HTOK_OK) {
@@ -5397,6 +5641,169 @@ static htok_kind htoki_tls_failure(htoki_tls *t, htok_phase phase, htok_error *e
         (void)htoki_writer_end(&w);
     }
     return htoki_fail(e, reason, phase);
+}
+
+/* What makes a handshake impossible before it begins. */
+static htok_reason htoki_tls_missing(const htoki_tls_config *config)
+{
+    char digits[14];
+    if (!config->time_known || !htoki_time_digits(config->unix_seconds, digits)) {
+        return HTOK_REASON_TIME_UNKNOWN;
+    }
+    if (config->entropy_len < 32) {
+        return HTOK_REASON_ENTROPY_MISSING;
+    }
+    return config->host[0] == '\0' || config->scratch_size < sizeof(htoki_x509) ||
+                   (config->address != NULL && config->address_len != 4 && config->address_len != 16)
+               ? HTOK_REASON_INTERNAL
+               : HTOK_REASON_NONE;
+}
+
+/* Begins a handshake; t is zero or was used before. Contexts of BearSSL point into themselves: t must not
+   move. */
+static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_error *e)
+{
+    br_ssl_engine_context *engine = &t->client.eng;
+    br_ssl_session_parameters session;
+    char name[256];
+    htok_reason reason = htoki_tls_missing(config);
+    bool resume = config->resume && t->resumable && br_ssl_engine_last_error(engine) == BR_ERR_OK;
+    br_ssl_engine_get_session_parameters(engine, &session);
+    htoki_tls_forget(t);
+    if (reason == HTOK_REASON_NONE && !htoki_tls_name(config, name)) {
+        reason = HTOK_REASON_INTERNAL;
+    }
+    if (reason == HTOK_REASON_NONE) {
+        br_ssl_client_zero(&t->client);
+        htoki_tls_set_algorithms(engine);
+        htoki_tls_set_buffers(engine, config);
+        br_ssl_engine_inject_entropy(engine, config->entropy, config->entropy_len);
+        if (resume) {
+            br_ssl_engine_set_session_parameters(engine, &session);
+        }
+        t->x509 = (htoki_x509 *)config->scratch;
+        br_ssl_engine_set_x509(engine, &t->x509->vtable);
+        t->started =
+            br_ssl_engine_last_error(engine) == BR_ERR_OK && br_ssl_client_reset(&t->client, name, resume);
+        htoki_x509_setup(t->x509, config, engine);
+    }
+    htoki_wipe(&session, sizeof session);
+    if (reason != HTOK_REASON_NONE) {
+        (void)htoki_fail(e, reason, HTOK_PHASE_HANDSHAKE);
+    } else if (!t->started) {
+        (void)htoki_tls_failure(t, HTOK_PHASE_HANDSHAKE, e);
+    }
+    return t->started;
+}
+
+/* Ends the handshake as soon as the engine is through, and cuts all its ties to the scratch memory. */
+static void htoki_tls_settle(htoki_tls *t)
+{
+    br_ssl_engine_context *engine = &t->client.eng;
+    unsigned state = br_ssl_engine_current_state(engine);
+    if (t->x509 != NULL && state != BR_SSL_CLOSED && (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0) {
+        br_ssl_engine_set_x509(engine, NULL);
+        t->x509 = NULL;
+        t->established = t->resumable = true;
+    }
+}
+
+/* Complete, and the server chose http/1.1 or nothing: the engine fails otherwise. */
+static bool htoki_tls_established(const htoki_tls *t)
+{
+    return t->established;
+}
+
+/* For whatever reason. No flag at all is a dead end of BearSSL 0.6 and as good as closed. */
+static bool htoki_tls_closed(const htoki_tls *t)
+{
+    unsigned state = br_ssl_engine_current_state(&t->client.eng);
+    return !t->started || state == 0 || (state & BR_SSL_CLOSED) != 0;
+}
+
+/* By the server's close_notify after the handshake. */
+static bool htoki_tls_closed_cleanly(const htoki_tls *t)
+{
+    return t->established && t->client.eng.shutdown_recv != 0 &&
+           br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK;
+}
+
+/* Bytes for the wire, or NULL: send some and say how many. */
+static unsigned char *htoki_tls_wire_out(htoki_tls *t, size_t *len)
+{
+    *len = 0;
+    return t->started ? br_ssl_engine_sendrec_buf(&t->client.eng, len) : NULL;
+}
+
+static void htoki_tls_wire_out_done(htoki_tls *t, size_t len)
+{
+    if (len != 0) {
+        br_ssl_engine_sendrec_ack(&t->client.eng, len);
+        htoki_tls_settle(t);
+    }
+}
+
+/* Room for bytes from the wire, or NULL: fill some and say how many. */
+static unsigned char *htoki_tls_wire_in(htoki_tls *t, size_t *len)
+{
+    *len = 0;
+    return t->started ? br_ssl_engine_recvrec_buf(&t->client.eng, len) : NULL;
+}
+
+static void htoki_tls_wire_in_done(htoki_tls *t, size_t len)
+{
+    if (len != 0) {
+        br_ssl_engine_recvrec_ack(&t->client.eng, len);
+        htoki_tls_settle(t);
+    }
+}
+
+/* Room for the application's bytes, or NULL. They leave when it is full, or flushed. */
+static unsigned char *htoki_tls_data_out(htoki_tls *t, size_t *len)
+{
+    *len = 0;
+    return t->established ? br_ssl_engine_sendapp_buf(&t->client.eng, len) : NULL;
+}
+
+static void htoki_tls_data_out_done(htoki_tls *t, size_t len)
+{
+    if (len != 0) {
+        br_ssl_engine_sendapp_ack(&t->client.eng, len);
+    }
+}
+
+static void htoki_tls_flush(htoki_tls *t)
+{
+    if (t->established) {
+        br_ssl_engine_flush(&t->client.eng, 0);
+    }
+}
+
+/* Bytes for the application, or NULL. */
+static unsigned char *htoki_tls_data_in(htoki_tls *t, size_t *len)
+{
+    *len = 0;
+    return t->established ? br_ssl_engine_recvapp_buf(&t->client.eng, len) : NULL;
+}
+
+static void htoki_tls_data_in_done(htoki_tls *t, size_t len)
+{
+    if (len != 0) {
+        br_ssl_engine_recvapp_ack(&t->client.eng, len);
+    }
+}
+
+/* Queues a close_notify, for which one try to send is enough. BearSSL 0.6 never ends while a byte is unread.
+   */
+static void htoki_tls_close(htoki_tls *t)
+{
+    size_t len;
+    if (t->started) {
+        if (htoki_tls_data_in(t, &len) != NULL) {
+            htoki_tls_data_in_done(t, len);
+        }
+        br_ssl_engine_close(&t->client.eng);
+    }
 }
 #endif
 
@@ -5418,9 +5825,9 @@ typedef int htoki_socket;
 #define HTOKI_ADDRESSES     8u   /* tried for one host; more are left out */
 #define HTOKI_STEP_MS       10u  /* between two looks where no single descriptor tells of progress */
 #define HTOKI_HEAD_START_MS 250u /* of one address before the next: RFC 8305 section 5 */
-#define HTOKI_RETRIES       100u /* of a system call that signals interrupt */
 
-static int htoki_net_errno(void) {
+static int htoki_net_errno(void)
+{
 #if HTOKI_WINDOWS
     return WSAGetLastError();
 #else
@@ -5428,7 +5835,8 @@ static int htoki_net_errno(void) {
 #endif
 }
 
-static void htoki_socket_close(htoki_socket *handle) {
+static void htoki_socket_close(htoki_socket *handle)
+{
     if (*handle != HTOKI_NO_SOCKET) {
 #if HTOKI_WINDOWS
         closesocket(*handle);
@@ -5440,7 +5848,8 @@ static void htoki_socket_close(htoki_socket *handle) {
 }
 
 /* A non-blocking TCP socket that no child process inherits and that raises no SIGPIPE. */
-static htoki_socket htoki_socket_open(int family) {
+static htoki_socket htoki_socket_open(int family)
+{
     int on = 1;
     bool fit;
 #if HTOKI_WINDOWS
@@ -5475,7 +5884,8 @@ static htoki_socket htoki_socket_open(int family) {
 
 /* Starts connecting: OK, AGAIN (under way) or FAILED, with the socket closed. */
 static htok_io htoki_socket_connect(htoki_socket *handle, const htok_address *address, uint16_t port,
-                                    int *os_error) {
+                                    int *os_error)
+{
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     const struct sockaddr *name;
@@ -5514,16 +5924,19 @@ static htok_io htoki_socket_connect(htoki_socket *handle, const htok_address *ad
     return HTOK_IO_FAILED;
 }
 
-/* 1 when a connect has ended well or badly, 0 when not yet, -1 on failure. */
-static int htoki_socket_settled(htoki_socket handle) {
+/* 0 while a connect is under way, 1 when it ended, 2 when it ended badly, -1 when the system cannot tell. */
+static int htoki_socket_settled(htoki_socket handle)
+{
 #if HTOKI_WINDOWS
     /* Before Windows 10 version 2004 WSAPoll() never tells of a refusal; select() does, in the third set. */
     struct timeval now = {0, 0};
     fd_set writable, failed;
+    int result;
     writable.fd_count = 1;
     writable.fd_array[0] = handle;
     failed = writable;
-    return select(0, NULL, &writable, &failed, &now);
+    result = select(0, NULL, &writable, &failed, &now);
+    return result > 0 && failed.fd_count != 0 ? 2 : result;
 #else
     struct pollfd entry;
     int result;
@@ -5531,12 +5944,16 @@ static int htoki_socket_settled(htoki_socket handle) {
     entry.events = POLLOUT;
     entry.revents = 0;
     result = poll(&entry, 1, 0);
-    return result < 0 && (errno == EINTR || errno == EAGAIN) ? 0 : result;
+    if (result < 0) {
+        return errno == EINTR || errno == EAGAIN ? 0 : -1;
+    }
+    return (entry.revents & POLLERR) != 0 ? 2 : result;
 #endif
 }
 
 /* How a connect under way is doing. Closes nothing. */
-static htok_io htoki_socket_check(htoki_socket handle, int *os_error) {
+static htok_io htoki_socket_check(htoki_socket handle, int *os_error)
+{
     int result = htoki_socket_settled(handle), error = 0;
     socklen_t size = sizeof error;
     if (result == 0) {
@@ -5544,6 +5961,9 @@ static htok_io htoki_socket_check(htoki_socket handle, int *os_error) {
     }
     if (result < 0 || getsockopt(handle, SOL_SOCKET, SO_ERROR, (char *)&error, &size) != 0) {
         error = htoki_net_errno();
+    }
+    if (error == 0 && result == 2) {
+        error = HTOKI_NET_ERROR(ECONNABORTED); /* it failed, but the cause was not kept */
     }
     *os_error = error;
     return error == 0 ? HTOK_IO_OK : HTOK_IO_FAILED;
@@ -5564,9 +5984,9 @@ typedef struct htoki_job {
 #else
     int owners;
 #endif
-#if HTOKI_THREADS && !HTOKI_WINDOWS
+#if HTOKI_PTHREADS
     pthread_mutex_t lock;
-    int signal; /* the worker's end of a pair; its end of file wakes the client */
+    int wake; /* the worker's end of a pair; its end of file wakes the client */
 #endif
     char host[256];
 } htoki_job;
@@ -5579,7 +5999,8 @@ typedef struct htoki_lookup {
 } htoki_lookup;
 
 /* Changes the number of owners and returns the new one. Once the worker has left, its results may be read. */
-static int htoki_job_owners(htoki_job *job, int change) {
+static int htoki_job_owners(htoki_job *job, int change)
+{
 #if !HTOKI_THREADS
     return job->owners += change;
 #elif HTOKI_WINDOWS
@@ -5594,43 +6015,50 @@ static int htoki_job_owners(htoki_job *job, int change) {
 #endif
 }
 
-static void htoki_job_leave(htoki_job *job) {
+static void htoki_job_leave(htoki_job *job)
+{
     if (htoki_job_owners(job, -1) == 0) {
         htok_allocator allocator = job->allocator;
-#if HTOKI_THREADS && !HTOKI_WINDOWS
+#if HTOKI_PTHREADS
         pthread_mutex_destroy(&job->lock);
 #endif
         allocator.release(allocator.context, job, sizeof *job);
     }
 }
 
-static void htoki_job_collect(htoki_job *job, const struct addrinfo *list) {
+/* Leaves room for the other family: a long run of addresses in one that is dead here must not hide it. */
+static void htoki_job_collect(htoki_job *job, const struct addrinfo *list)
+{
+    unsigned v4_left = HTOKI_ADDRESSES - 2, v6_left = HTOKI_ADDRESSES - 2;
     for (; list && job->count < HTOKI_ADDRESSES; list = list->ai_next) {
         htok_address *address = &job->addresses[job->count];
         memset(address, 0, sizeof *address);
-        if (list->ai_family == AF_INET) {
+        if (list->ai_family == AF_INET && v4_left != 0) {
             struct sockaddr_in v4;
             memcpy(&v4, list->ai_addr, sizeof v4);
             address->length = 4;
             memcpy(address->bytes, &v4.sin_addr, 4);
+            v4_left--;
             job->count++;
-        } else if (list->ai_family == AF_INET6) {
+        } else if (list->ai_family == AF_INET6 && v6_left != 0) {
             struct sockaddr_in6 v6;
             memcpy(&v6, list->ai_addr, sizeof v6);
             address->length = 16;
             address->scope_id = (uint32_t)v6.sin6_scope_id;
             memcpy(address->bytes, &v6.sin6_addr, 16);
+            v6_left--;
             job->count++;
         }
     }
 }
 
 /* Runs on the worker; without threads, on the caller, whom it then blocks. */
-static void htoki_job_run(htoki_job *job) {
+static void htoki_job_run(htoki_job *job)
+{
     struct addrinfo hints, *list = NULL;
     int result;
-#if HTOKI_THREADS && !HTOKI_WINDOWS
-    int wake = job->signal;
+#if HTOKI_PTHREADS
+    int wake = job->wake;
 #endif
 #if HTOKI_WINDOWS
     /* A Winsock reference of its own: the client may have given up its own meanwhile. */
@@ -5663,7 +6091,7 @@ static void htoki_job_run(htoki_job *job) {
     WSACleanup();
 #endif
     htoki_job_leave(job);
-#if HTOKI_THREADS && !HTOKI_WINDOWS
+#if HTOKI_PTHREADS
     /* Shut down first: a process forked meanwhile may hold a copy of the descriptor open. */
     if (wake >= 0) {
         (void)shutdown(wake, SHUT_RDWR);
@@ -5674,12 +6102,14 @@ static void htoki_job_run(htoki_job *job) {
 
 #if HTOKI_THREADS && HTOKI_WINDOWS
 
-static DWORD WINAPI htoki_job_main(LPVOID argument) {
+static DWORD WINAPI htoki_job_main(LPVOID argument)
+{
     htoki_job_run((htoki_job *)argument);
     return 0;
 }
 
-static bool htoki_job_detach(htoki_job *job) {
+static bool htoki_job_detach(htoki_job *job)
+{
     HANDLE thread = CreateThread(NULL, 0, htoki_job_main, job, 0, NULL);
     if (!thread) {
         return false;
@@ -5688,15 +6118,17 @@ static bool htoki_job_detach(htoki_job *job) {
     return true;
 }
 
-#elif HTOKI_THREADS
+#elif HTOKI_PTHREADS
 
-static void *htoki_job_main(void *argument) {
+static void *htoki_job_main(void *argument)
+{
     htoki_job_run((htoki_job *)argument);
     return NULL;
 }
 
 /* The thread is born with all signals blocked, so the host's handlers never run on it. */
-static bool htoki_job_detach(htoki_job *job) {
+static bool htoki_job_detach(htoki_job *job)
+{
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, old;
@@ -5716,7 +6148,8 @@ static bool htoki_job_detach(htoki_job *job) {
 
 /* Two connected descriptors, the client's and the worker's, or none: then the client looks from time to time.
    A pair of sockets, for unlike a pipe it can tell of its end by shutdown() and never raises SIGPIPE. */
-static void htoki_job_pair(htoki_job *job, intptr_t *descriptor) {
+static void htoki_job_pair(htoki_job *job, intptr_t *descriptor)
+{
     int ends[2] = {-1, -1};
 #ifdef SOCK_CLOEXEC
     bool made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;
@@ -5728,18 +6161,20 @@ static void htoki_job_pair(htoki_job *job, intptr_t *descriptor) {
     }
 #endif
     *descriptor = made ? ends[0] : -1;
-    job->signal = made ? ends[1] : -1;
+    job->wake = made ? ends[1] : -1;
 }
 
 #endif
 
-static htok_io htoki_lookup_refuse(htok_io_detail *detail, int os_error) {
+static htok_io htoki_lookup_refuse(htok_io_detail *detail, int os_error)
+{
     detail->os_error = os_error;
     detail->phase = HTOK_PHASE_LOOKUP;
     return HTOK_IO_FAILED;
 }
 
-static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detail *detail) {
+static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detail *detail)
+{
     htoki_lookup *lookup = (htoki_lookup *)context;
     const htok_allocator *allocator = lookup->allocator;
     size_t len = strlen(host);
@@ -5757,8 +6192,7 @@ static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detai
     job->owners = 2;
     lookup->job = job;
     lookup->descriptor = -1;
-#if HTOKI_THREADS
-#if !HTOKI_WINDOWS
+#if HTOKI_PTHREADS
     if (pthread_mutex_init(&job->lock, NULL) != 0) {
         lookup->job = NULL;
         allocator->release(allocator->context, job, sizeof *job);
@@ -5766,6 +6200,7 @@ static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detai
     }
     htoki_job_pair(job, &lookup->descriptor);
 #endif
+#if HTOKI_THREADS
     if (htoki_job_detach(job)) {
         return HTOK_IO_OK;
     }
@@ -5775,7 +6210,8 @@ static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detai
 }
 
 static htok_io htoki_lookup_poll(void *context, htok_address *addresses, size_t capacity, size_t *count,
-                                 htok_io_detail *detail) {
+                                 htok_io_detail *detail)
+{
     htoki_job *job = ((htoki_lookup *)context)->job;
     if (htoki_job_owners(job, 0) > 1) {
         return HTOK_IO_AGAIN;
@@ -5788,7 +6224,8 @@ static htok_io htoki_lookup_poll(void *context, htok_address *addresses, size_t 
     return HTOK_IO_OK;
 }
 
-static void htoki_lookup_cancel(void *context) {
+static void htoki_lookup_cancel(void *context)
+{
     htoki_lookup *lookup = (htoki_lookup *)context;
     htoki_job_leave(lookup->job);
     lookup->job = NULL;
@@ -5800,7 +6237,8 @@ static void htoki_lookup_cancel(void *context) {
     lookup->descriptor = -1;
 }
 
-static void htoki_lookup_wait(void *context, htok_wait *wait) {
+static void htoki_lookup_wait(void *context, htok_wait *wait)
+{
     const htoki_lookup *lookup = (const htoki_lookup *)context;
     wait->descriptor = lookup->descriptor;
     wait->readable = lookup->descriptor >= 0;
@@ -5810,8 +6248,8 @@ static void htoki_lookup_wait(void *context, htok_wait *wait) {
     }
 }
 
-static void htoki_lookup_init(htoki_lookup *lookup, const htok_allocator *allocator,
-                              htok_resolver *resolver) {
+static void htoki_lookup_init(htoki_lookup *lookup, const htok_allocator *allocator, htok_resolver *resolver)
+{
     lookup->allocator = allocator;
     lookup->job = NULL;
     lookup->descriptor = -1;
@@ -5852,7 +6290,8 @@ typedef struct htoki_net {
     htok_io_detail failure;
 } htoki_net;
 
-static htok_io htoki_net_fail(htoki_net *net, htok_phase phase, int os_error, htok_io_detail *detail) {
+static htok_io htoki_net_fail(htoki_net *net, htok_phase phase, int os_error, htok_io_detail *detail)
+{
     net->stage = HTOKI_NET_FAILED;
     net->failure.moved = 0;
     net->failure.phase = phase;
@@ -5861,14 +6300,16 @@ static htok_io htoki_net_fail(htoki_net *net, htok_phase phase, int os_error, ht
     return HTOK_IO_FAILED;
 }
 
-static void htoki_net_end_lookup(htoki_net *net) {
+static void htoki_net_end_lookup(htoki_net *net)
+{
     if (net->looking_up) {
         net->looking_up = false;
         net->resolver.cancel(net->resolver.context);
     }
 }
 
-static void htoki_net_end_race(htoki_net *net) {
+static void htoki_net_end_race(htoki_net *net)
+{
     unsigned i;
     for (i = 0; i < net->started; i++) {
         htoki_socket_close(&net->sockets[i]);
@@ -5876,7 +6317,8 @@ static void htoki_net_end_race(htoki_net *net) {
     net->in_flight = 0;
 }
 
-static htok_io htoki_net_open(void *context, const char *host, uint16_t port, htok_io_detail *detail) {
+static htok_io htoki_net_open(void *context, const char *host, uint16_t port, htok_io_detail *detail)
+{
     htoki_net *net = (htoki_net *)context;
     htok_io result;
     net->stage = HTOKI_NET_LOOKUP;
@@ -5899,6 +6341,14 @@ static htok_io htoki_net_open(void *context, const char *host, uint16_t port, ht
         net->stage = HTOKI_NET_RACE;
         return HTOK_IO_OK;
     }
+    /* RFC 6761 section 6.3: this name never leaves the machine, so what http:// sends there stays on it. */
+    if (htoki_equal(htoki_text(host), htoki_text("localhost"))) {
+        htoki_address_parse(htoki_text("::1"), &net->addresses[0]);
+        htoki_address_parse(htoki_text("127.0.0.1"), &net->addresses[1]);
+        net->count = 2;
+        net->stage = HTOKI_NET_RACE;
+        return HTOK_IO_OK;
+    }
     if (!net->resolver.start) {
         return htoki_net_fail(net, HTOK_PHASE_LOOKUP, 0, detail);
     }
@@ -5912,7 +6362,8 @@ static htok_io htoki_net_open(void *context, const char *host, uint16_t port, ht
 
 /* Alternates the families, beginning with the first address's (RFC 8305 section 4); keeps each family's
    order. */
-static void htoki_net_interleave(htok_address *addresses, unsigned count) {
+static void htoki_net_interleave(htok_address *addresses, unsigned count)
+{
     unsigned i, j;
     for (i = 1; i < count; i++) {
         for (j = i; j < count && addresses[j].length == addresses[i - 1].length; j++) {}
@@ -5925,7 +6376,8 @@ static void htoki_net_interleave(htok_address *addresses, unsigned count) {
 }
 
 /* Takes the look-up's addresses. Those of a hook may be anything: odd lengths are left out. */
-static htok_io htoki_net_look_up(htoki_net *net, htok_io_detail *detail) {
+static htok_io htoki_net_look_up(htoki_net *net, htok_io_detail *detail)
+{
     size_t count = 0, i;
     htok_io result =
         net->resolver.poll(net->resolver.context, net->addresses, HTOKI_ADDRESSES, &count, detail);
@@ -5951,7 +6403,8 @@ static htok_io htoki_net_look_up(htoki_net *net, htok_io_detail *detail) {
 }
 
 /* Of several failures the first is told, unless it only says that this machine has no such network. */
-static void htoki_net_note(htoki_net *net, int os_error) {
+static void htoki_net_note(htoki_net *net, int os_error)
+{
     int first = net->failure.os_error;
     if (first == 0 || first == HTOKI_NET_ERROR(ENETUNREACH) || first == HTOKI_NET_ERROR(EADDRNOTAVAIL) ||
         first == HTOKI_NET_ERROR(EAFNOSUPPORT)) {
@@ -5960,7 +6413,8 @@ static void htoki_net_note(htoki_net *net, int os_error) {
 }
 
 /* The first to connect wins, the others are closed. */
-static htok_io htoki_net_win(htoki_net *net, unsigned winner) {
+static htok_io htoki_net_win(htoki_net *net, unsigned winner)
+{
     net->stream = net->sockets[winner];
     net->sockets[winner] = HTOKI_NO_SOCKET;
     htoki_net_end_race(net);
@@ -5970,7 +6424,8 @@ static htok_io htoki_net_win(htoki_net *net, unsigned winner) {
 
 /* Happy eyeballs (RFC 8305 section 5): the next address starts when the one before failed or had its head
    start. */
-static htok_io htoki_net_race(htoki_net *net, htok_io_detail *detail) {
+static htok_io htoki_net_race(htoki_net *net, htok_io_detail *detail)
+{
     int os_error = 0;
     unsigned i;
     htok_io result;
@@ -6008,7 +6463,8 @@ static htok_io htoki_net_race(htoki_net *net, htok_io_detail *detail) {
     return htoki_net_fail(net, HTOK_PHASE_CONNECT, net->failure.os_error, detail);
 }
 
-static htok_io htoki_net_connect(void *context, uint64_t now_ms, htok_io_detail *detail) {
+static htok_io htoki_net_connect(void *context, uint64_t now_ms, htok_io_detail *detail)
+{
     htoki_net *net = (htoki_net *)context;
     net->now_ms = now_ms;
     if (net->stage == HTOKI_NET_LOOKUP) {
@@ -6028,7 +6484,8 @@ static htok_io htoki_net_connect(void *context, uint64_t now_ms, htok_io_detail 
 }
 
 /* One system call; at most 1 GiB, which every platform's length type holds. */
-static ptrdiff_t htoki_net_move(htoki_socket stream, const void *out, void *in, size_t len) {
+static ptrdiff_t htoki_net_move(htoki_socket stream, const void *out, void *in, size_t len)
+{
     size_t part = len < 0x40000000 ? len : 0x40000000;
 #if HTOKI_WINDOWS
     return out ? send(stream, (const char *)out, (int)part, 0) : recv(stream, (char *)in, (int)part, 0);
@@ -6042,9 +6499,10 @@ static ptrdiff_t htoki_net_move(htoki_socket stream, const void *out, void *in, 
 /* Sends out, or receives into in. No length means no step: recv() of 0 bytes would look like the peer's end.
    */
 static htok_io htoki_net_transfer(htoki_net *net, const void *out, void *in, size_t len,
-                                  htok_io_detail *detail) {
+                                  htok_io_detail *detail)
+{
     unsigned tries;
-    for (tries = 0; tries < HTOKI_RETRIES && len != 0; tries++) {
+    for (tries = 0; tries < HTOKI_INTERRUPTS && len != 0; tries++) {
         ptrdiff_t moved = htoki_net_move(net->stream, out, in, len);
         int error;
         if (moved > 0) {
@@ -6071,15 +6529,18 @@ static htok_io htoki_net_transfer(htoki_net *net, const void *out, void *in, siz
     return HTOK_IO_AGAIN;
 }
 
-static htok_io htoki_net_send(void *context, const void *bytes, size_t len, htok_io_detail *detail) {
+static htok_io htoki_net_send(void *context, const void *bytes, size_t len, htok_io_detail *detail)
+{
     return htoki_net_transfer((htoki_net *)context, bytes, NULL, len, detail);
 }
 
-static htok_io htoki_net_receive(void *context, void *bytes, size_t size, htok_io_detail *detail) {
+static htok_io htoki_net_receive(void *context, void *bytes, size_t size, htok_io_detail *detail)
+{
     return htoki_net_transfer((htoki_net *)context, NULL, bytes, size, detail);
 }
 
-static void htoki_net_close(void *context) {
+static void htoki_net_close(void *context)
+{
     htoki_net *net = (htoki_net *)context;
     htoki_net_end_lookup(net);
     htoki_net_end_race(net);
@@ -6093,7 +6554,8 @@ static void htoki_net_close(void *context) {
 #endif
 }
 
-static void htoki_net_wait_race(const htoki_net *net, htok_wait *wait) {
+static void htoki_net_wait_race(const htoki_net *net, htok_wait *wait)
+{
     uint64_t limit_ms = wait->timeout_ms;
     unsigned i;
     for (i = 0; i < net->started; i++) {
@@ -6113,7 +6575,8 @@ static void htoki_net_wait_race(const htoki_net *net, htok_wait *wait) {
     wait->timeout_ms = (uint32_t)limit_ms;
 }
 
-static void htoki_net_wait(void *context, htok_wait *wait) {
+static void htoki_net_wait(void *context, htok_wait *wait)
+{
     htoki_net *net = (htoki_net *)context;
     if (net->stage == HTOKI_NET_CONNECTED) {
         wait->descriptor = (intptr_t)net->stream;
@@ -6133,7 +6596,8 @@ static void htoki_net_wait(void *context, htok_wait *wait) {
 }
 
 /* What the usual system errors mean, in words of our own: strerror() is not for threads, and speaks other languages. */
-static const char *htoki_os_error_text(int os_error, htok_phase phase) {
+static const char *htoki_os_error_text(int os_error, htok_phase phase)
+{
     static const struct {
         int code;
         const char *text;
@@ -6181,7 +6645,8 @@ static const char *htoki_os_error_text(int os_error, htok_phase phase) {
 /* resolver NULL: the built-in one, which takes a block from allocator for each look-up. allocator is
    borrowed. */
 static void htoki_net_init(htoki_net *net, const htok_resolver *resolver, const htok_allocator *allocator,
-                           htok_transport *transport) {
+                           htok_transport *transport)
+{
     unsigned i;
     memset(net, 0, sizeof *net);
     for (i = 0; i < HTOKI_ADDRESSES; i++) {
@@ -6217,7 +6682,8 @@ static void htoki_net_init(htoki_net *net, const htok_resolver *resolver, const 
 /* A device that was never told the time says 1970 or the year it was built. */
 #define HTOKI_CLOCK_LEAST INT64_C(1577836800) /* 2020-01-01T00:00:00Z */
 
-static uint64_t htoki_clock_monotonic_ms(void *context) {
+static uint64_t htoki_clock_monotonic_ms(void *context)
+{
 #if HTOKI_WINDOWS
     (void)context;
     return GetTickCount64();
@@ -6231,7 +6697,8 @@ static uint64_t htoki_clock_monotonic_ms(void *context) {
 #endif
 }
 
-static bool htoki_clock_unix_seconds(void *context, int64_t *seconds) {
+static bool htoki_clock_unix_seconds(void *context, int64_t *seconds)
+{
     int64_t now;
 #if HTOKI_WINDOWS
     FILETIME since_1601;
@@ -6250,7 +6717,8 @@ static bool htoki_clock_unix_seconds(void *context, int64_t *seconds) {
     return now >= HTOKI_CLOCK_LEAST;
 }
 
-static void htoki_system_clock(htok_clock *clock) {
+static void htoki_system_clock(htok_clock *clock)
+{
     clock->context = NULL;
     clock->monotonic_ms = htoki_clock_monotonic_ms;
     clock->unix_seconds = htoki_clock_unix_seconds;
@@ -6262,7 +6730,8 @@ static void htoki_system_clock(htok_clock *clock) {
 
 #if HTOKI_WINDOWS
 
-static bool htoki_entropy_fill(void *context, void *bytes, size_t len) {
+static bool htoki_entropy_fill(void *context, void *bytes, size_t len)
+{
     unsigned char *to = (unsigned char *)bytes;
     (void)context;
     while (len != 0) {
@@ -6278,9 +6747,8 @@ static bool htoki_entropy_fill(void *context, void *bytes, size_t len) {
 
 #else
 
-#define HTOKI_ENTROPY_INTERRUPTS 100u
-
-static bool htoki_entropy_device(unsigned char *to, size_t len) {
+static bool htoki_entropy_device(unsigned char *to, size_t len)
+{
     unsigned interrupts = 0;
 #ifdef O_CLOEXEC
     int device = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
@@ -6298,7 +6766,7 @@ static bool htoki_entropy_device(unsigned char *to, size_t len) {
         if (moved > 0) {
             to += moved;
             len -= (size_t)moved;
-        } else if (moved == 0 || errno != EINTR || ++interrupts > HTOKI_ENTROPY_INTERRUPTS) {
+        } else if (moved == 0 || errno != EINTR || ++interrupts > HTOKI_INTERRUPTS) {
             break;
         }
     }
@@ -6307,7 +6775,8 @@ static bool htoki_entropy_device(unsigned char *to, size_t len) {
 }
 
 /* The system call first: it needs no descriptor and no /dev. */
-static bool htoki_entropy_fill(void *context, void *bytes, size_t len) {
+static bool htoki_entropy_fill(void *context, void *bytes, size_t len)
+{
     unsigned char *to = (unsigned char *)bytes;
 #if HTOKI_GETRANDOM
     unsigned interrupts = 0;
@@ -6318,7 +6787,7 @@ static bool htoki_entropy_fill(void *context, void *bytes, size_t len) {
             len -= (size_t)moved;
         } else if (moved < 0 && errno == EAGAIN) {
             return false; /* not seeded since boot, and the device would hide that */
-        } else if (moved == 0 || errno != EINTR || ++interrupts > HTOKI_ENTROPY_INTERRUPTS) {
+        } else if (moved == 0 || errno != EINTR || ++interrupts > HTOKI_INTERRUPTS) {
             break;
         }
     }
@@ -6338,7 +6807,8 @@ static bool htoki_entropy_fill(void *context, void *bytes, size_t len) {
 
 #endif
 
-static void htoki_system_entropy(htok_entropy *entropy) {
+static void htoki_system_entropy(htok_entropy *entropy)
+{
     entropy->context = NULL;
     entropy->fill = htoki_entropy_fill;
 }
@@ -6347,9 +6817,8 @@ static void htoki_system_entropy(htok_entropy *entropy) {
 
 #if HTOKI_FILES
 
-/* Past this a file is refused, so that a device without end cannot hold the caller. */
-
-static int64_t htoki_file_read(void *context, const char *path, void *buffer, size_t size, int *os_error) {
+static int64_t htoki_file_read(void *context, const char *path, void *buffer, size_t size, int *os_error)
+{
     FILE *file;
     size_t got;
     bool more;
@@ -6370,12 +6839,13 @@ static int64_t htoki_file_read(void *context, const char *path, void *buffer, si
     }
     got = fread(buffer, 1, size, file);
     more = got == size && fgetc(file) != EOF;
-    *os_error = ferror(file) ? errno : 0;
+    *os_error = !ferror(file) ? 0 : errno != 0 ? errno : EIO; /* C alone does not promise an errno */
     fclose(file);
     return *os_error ? -1 : (int64_t)got + more;
 }
 
-static void htoki_system_files(htok_files *files) {
+static void htoki_system_files(htok_files *files)
+{
     files->context = NULL;
     files->read = htoki_file_read;
 }
@@ -6384,18 +6854,21 @@ static void htoki_system_files(htok_files *files) {
 
 #if HTOKI_STDLIB
 
-static void *htoki_malloc(void *context, size_t bytes) {
+static void *htoki_malloc(void *context, size_t bytes)
+{
     (void)context;
     return malloc(bytes);
 }
 
-static void htoki_free(void *context, void *memory, size_t bytes) {
+static void htoki_free(void *context, void *memory, size_t bytes)
+{
     (void)context;
     (void)bytes;
     free(memory);
 }
 
-static void htoki_system_allocator(htok_allocator *allocator) {
+static void htoki_system_allocator(htok_allocator *allocator)
+{
     allocator->context = NULL;
     allocator->allocate = htoki_malloc;
     allocator->release = htoki_free;
@@ -6407,7 +6880,8 @@ static void htoki_system_allocator(htok_allocator *allocator) {
 
 /* Waits until wait is satisfied or its time is up; a signal ends it early. False when it would never end: no
    direction of a descriptor to wait for and no time, or the system refuses to wait. */
-static bool htoki_system_wait(const htok_wait *wait) {
+static bool htoki_system_wait(const htok_wait *wait)
+{
     bool any = wait->descriptor != -1 && (wait->readable || wait->writable);
     bool timed = wait->timeout_ms != UINT32_MAX;
 #if HTOKI_WINDOWS
@@ -6457,8 +6931,6 @@ static const char *const htoki_trust_paths[] = {
     "/etc/ssl/cert.pem",                                 /* macOS, OpenBSD, FreeBSD, Alpine */
     "/usr/local/share/certs/ca-root-nss.crt",            /* FreeBSD's package */
     "/etc/openssl/certs/ca-certificates.crt",            /* NetBSD */
-    "/usr/local/etc/openssl/cert.pem",                   /* macOS, Homebrew */
-    "/opt/homebrew/etc/ca-certificates/cert.pem",        /* the same on ARM */
 #endif
     NULL};
 
@@ -6533,12 +7005,14 @@ struct htok_client {
 };
 
 #if HTOKI_LOG
-static void htoki_log_end(const htok_client *c, htoki_writer *w) {
+static void htoki_log_end(const htok_client *c, htoki_writer *w)
+{
     htoki_writer_end(w);
     c->options.logger->line(c->options.logger->context, w->out);
 }
 
-static void htoki_log(const htok_client *c, const char *before, htok_view text, const char *after) {
+static void htoki_log(const htok_client *c, const char *before, htok_view text, const char *after)
+{
     char line[320];
     htoki_writer w = htoki_writer_make(line, sizeof line, 0);
     if (c->options.logger) {
@@ -6549,7 +7023,8 @@ static void htoki_log(const htok_client *c, const char *before, htok_view text, 
     }
 }
 
-static void htoki_log_number(const htok_client *c, const char *before, uint64_t number, const char *after) {
+static void htoki_log_number(const htok_client *c, const char *before, uint64_t number, const char *after)
+{
     char digits[24];
     htoki_writer w = htoki_writer_make(digits, sizeof digits, 0);
     htoki_put_decimal(&w, number);
@@ -6557,7 +7032,8 @@ static void htoki_log_number(const htok_client *c, const char *before, uint64_t 
 }
 
 /* The request line, and the names of the fields that the caller set; no value of theirs. */
-static void htoki_log_request(const htok_client *c) {
+static void htoki_log_request(const htok_client *c)
+{
     const htoki_headers *lists[2];
     char line[320];
     size_t i, n;
@@ -6583,7 +7059,8 @@ static void htoki_log_request(const htok_client *c) {
     }
 }
 
-static void htoki_log_answer(const htok_client *c) {
+static void htoki_log_answer(const htok_client *c)
+{
     htoki_log_number(c, "< HTTP/1.1 ", (uint64_t)c->op.http.status, "");
     htoki_log_number(c, "< body of ", c->op.http.body_received, " bytes");
 }
@@ -6594,27 +7071,32 @@ static void htoki_log_answer(const htok_client *c) {
 #define htoki_log_answer(c)                        ((void)0)
 #endif
 
-static uint64_t htoki_now_ms(const htok_client *c) {
+static uint64_t htoki_now_ms(const htok_client *c)
+{
     return c->clock.monotonic_ms(c->clock.context);
 }
 
-static bool htoki_unix_seconds(const htok_client *c, int64_t *seconds) {
+static bool htoki_unix_seconds(const htok_client *c, int64_t *seconds)
+{
     *seconds = 0;
     return c->clock.unix_seconds && c->clock.unix_seconds(c->clock.context, seconds);
 }
 
-static size_t htoki_span_len(const htoki_span *s) {
+static size_t htoki_span_len(const htoki_span *s)
+{
     return s->end - s->begin;
 }
 
-static void htoki_span_take(htoki_span *s, size_t count) {
+static void htoki_span_take(htoki_span *s, size_t count)
+{
     s->begin += count;
     if (s->begin == s->end) {
         s->begin = s->end = 0;
     }
 }
 
-static htok_io_detail htoki_io_detail_none(void) {
+static htok_io_detail htoki_io_detail_none(void)
+{
     htok_io_detail detail;
     memset(&detail, 0, sizeof detail);
     return detail;
@@ -6622,7 +7104,8 @@ static htok_io_detail htoki_io_detail_none(void) {
 
 /* One send to the transport. AGAIN when nothing moved. A failure is remembered and not yet one of the call: the
    server may have answered before it closed. */
-static htok_io htoki_send(htok_client *c, const void *bytes, size_t len, size_t *moved) {
+static htok_io htoki_send(htok_client *c, const void *bytes, size_t len, size_t *moved)
+{
     htok_io_detail detail = htoki_io_detail_none();
     htok_io io =
         c->send_failed ? HTOK_IO_AGAIN : c->transport.send(c->transport.context, bytes, len, &detail);
@@ -6637,7 +7120,8 @@ static htok_io htoki_send(htok_client *c, const void *bytes, size_t len, size_t 
 }
 
 /* Ends the connection, with a close_notify if it leaves at once. */
-static void htoki_disconnect(htok_client *c) {
+static void htoki_disconnect(htok_client *c)
+{
     if (!c->open) {
         return;
     }
@@ -6662,7 +7146,8 @@ static void htoki_disconnect(htok_client *c) {
 }
 
 /* The call is over. The connection stays open only after an answer that left nothing behind. */
-static void htoki_end(htok_client *c, bool keep) {
+static void htoki_end(htok_client *c, bool keep)
+{
     if (!keep) {
         htoki_disconnect(c);
     }
@@ -6671,7 +7156,8 @@ static void htoki_end(htok_client *c, bool keep) {
     c->again = false;
 }
 
-static uint32_t htoki_random(const htok_client *c) {
+static uint32_t htoki_random(const htok_client *c)
+{
     uint32_t value = UINT32_MAX / 2;
     if (c->entropy.fill && !c->entropy.fill(c->entropy.context, &value, sizeof value)) {
         value = UINT32_MAX / 2;
@@ -6679,12 +7165,14 @@ static uint32_t htoki_random(const htok_client *c) {
     return value;
 }
 
-static bool htoki_is_certificate_reason(htok_reason reason) {
+static bool htoki_is_certificate_reason(htok_reason reason)
+{
     return reason >= HTOK_REASON_CERTIFICATE_INVALID && reason <= HTOK_REASON_CERTIFICATE_PIN;
 }
 
 /* The attempt has come to an end that is no success: another attempt, or the call's end. */
-static void htoki_attempt_failed(htok_client *c, bool keep) {
+static void htoki_attempt_failed(htok_client *c, bool keep)
+{
     htoki_outcome outcome;
     int64_t wait, seconds;
     bool time_known = htoki_unix_seconds(c, &seconds);
@@ -6715,12 +7203,14 @@ static void htoki_attempt_failed(htok_client *c, bool keep) {
     c->stage = HTOKI_STAGE_WAIT;
 }
 
-static void htoki_attempt_fail(htok_client *c, htok_reason reason, htok_phase phase) {
+static void htoki_attempt_fail(htok_client *c, htok_reason reason, htok_phase phase)
+{
     htoki_fail(&c->error, reason, phase);
     htoki_attempt_failed(c, false);
 }
 
-static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase phase, int os_error) {
+static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase phase, int os_error)
+{
     if (c->error.kind == HTOK_OK) {
         c->error.os_error = os_error;
 #if HTOKI_SOCKETS
@@ -6733,7 +7223,8 @@ static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase
 
 /* A connection that was kept open turns out dead before a byte of the answer: it is replaced once, for the request
    may be repeated, or no byte of it was handed to the network. */
-static bool htoki_replace_stale(htok_client *c) {
+static bool htoki_replace_stale(htok_client *c)
+{
     bool harmless = c->request.operation != HTOKI_CREATE_ORG_TOKEN || c->op.sent_bytes == 0;
     if (!c->reused || c->replayed || c->got_bytes || !harmless) {
         return false;
@@ -6747,7 +7238,8 @@ static bool htoki_replace_stale(htok_client *c) {
     return true;
 }
 
-static htok_io htoki_receive(htok_client *c, void *bytes, size_t size, size_t *moved) {
+static htok_io htoki_receive(htok_client *c, void *bytes, size_t size, size_t *moved)
+{
     htok_io_detail detail = htoki_io_detail_none();
     htok_io io = c->transport.receive(c->transport.context, bytes, size, &detail);
     *moved = io == HTOK_IO_OK ? (detail.moved < size ? detail.moved : size) : 0;
@@ -6769,7 +7261,8 @@ static htok_io htoki_receive(htok_client *c, void *bytes, size_t size, size_t *m
 }
 
 /* Acts on what the operation found. True when the poll is over. */
-static bool htoki_op_event_done(htok_client *c, htoki_op_event event, bool unread) {
+static bool htoki_op_event_done(htok_client *c, htoki_op_event event, bool unread)
+{
     bool keep;
     if (event == HTOKI_OP_MORE) {
         return false;
@@ -6797,7 +7290,8 @@ static bool htoki_op_event_done(htok_client *c, htoki_op_event event, bool unrea
 }
 
 /* Gives received bytes to the operation; what of a created token they hold is wiped once read. */
-static bool htoki_feed(htok_client *c, unsigned char *bytes, size_t len, size_t *consumed) {
+static bool htoki_feed(htok_client *c, unsigned char *bytes, size_t len, size_t *consumed)
+{
     htoki_op_event event = htoki_op_input(&c->op, (const char *)bytes, len, consumed);
     c->got_bytes = c->got_bytes || len != 0;
     if (c->request.operation == HTOKI_CREATE_ORG_TOKEN) {
@@ -6807,7 +7301,8 @@ static bool htoki_feed(htok_client *c, unsigned char *bytes, size_t len, size_t 
 }
 
 /* The stream has ended. */
-static void htoki_feed_end(htok_client *c, bool clean) {
+static void htoki_feed_end(htok_client *c, bool clean)
+{
     c->peer_closed = true;
     if (!c->op.finished && !c->op.http.final && (htoki_replace_stale(c) || c->send_failed)) {
         if (c->stage == HTOKI_STAGE_EXCHANGE) {
@@ -6819,7 +7314,8 @@ static void htoki_feed_end(htok_client *c, bool clean) {
 }
 
 /* Without TLS: sends, then receives, then reads. */
-static void htoki_exchange_plain(htok_client *c) {
+static void htoki_exchange_plain(htok_client *c)
+{
     size_t moved, used;
     int steps;
     for (;;) {
@@ -6857,7 +7353,8 @@ static void htoki_exchange_plain(htok_client *c) {
 }
 
 #if HTOKI_TLS
-static void htoki_tls_attempt_failed(htok_client *c, htok_phase phase) {
+static void htoki_tls_attempt_failed(htok_client *c, htok_phase phase)
+{
     if (htoki_replace_stale(c)) {
         return;
     }
@@ -6866,7 +7363,8 @@ static void htoki_tls_attempt_failed(htok_client *c, htok_phase phase) {
 }
 
 /* Sends what the engine has ready. */
-static void htoki_tls_send(htok_client *c) {
+static void htoki_tls_send(htok_client *c)
+{
     for (;;) {
         size_t len = 0, moved;
         unsigned char *bytes = htoki_tls_wire_out(&c->tls, &len);
@@ -6878,7 +7376,8 @@ static void htoki_tls_send(htok_client *c) {
 }
 
 /* Moves the request into the engine and out, as far as both take it. */
-static void htoki_tls_send_request(htok_client *c) {
+static void htoki_tls_send_request(htok_client *c)
+{
     while (!c->send_failed && !htoki_op_sent_all(&c->op)) {
         size_t room = 0, len;
         unsigned char *buffer = htoki_tls_data_out(&c->tls, &room);
@@ -6897,7 +7396,8 @@ static void htoki_tls_send_request(htok_client *c) {
 }
 
 /* Gives decrypted bytes to the operation. True when the poll is over. */
-static bool htoki_tls_read(htok_client *c) {
+static bool htoki_tls_read(htok_client *c)
+{
     size_t len = 0, used = 0;
     unsigned char *bytes = htoki_tls_data_in(&c->tls, &len);
     if (!bytes || len == 0) {
@@ -6920,7 +7420,8 @@ static bool htoki_tls_read(htok_client *c) {
 }
 
 /* One receive into the engine. True when the poll is over. */
-static bool htoki_tls_receive(htok_client *c) {
+static bool htoki_tls_receive(htok_client *c)
+{
     size_t room = 0, moved;
     unsigned char *buffer = htoki_tls_wire_in(&c->tls, &room);
     bool handshake = c->stage == HTOKI_STAGE_HANDSHAKE;
@@ -6951,7 +7452,8 @@ static bool htoki_tls_receive(htok_client *c) {
     return true;
 }
 
-static void htoki_exchange_tls(htok_client *c) {
+static void htoki_exchange_tls(htok_client *c)
+{
     int steps;
     for (steps = 0; steps < 2 * HTOKI_RECEIVES_PER_POLL; steps++) {
         htoki_tls_send_request(c);
@@ -6963,7 +7465,8 @@ static void htoki_exchange_tls(htok_client *c) {
 }
 
 /* At most one record is taken in, so at most one public-key step is run. */
-static void htoki_handshake(htok_client *c) {
+static void htoki_handshake(htok_client *c)
+{
     htoki_tls_send(c);
     if (!htoki_tls_established(&c->tls)) {
         if (htoki_tls_receive(c)) {
@@ -6978,7 +7481,8 @@ static void htoki_handshake(htok_client *c) {
     }
 }
 
-static void htoki_begin_handshake(htok_client *c) {
+static void htoki_begin_handshake(htok_client *c)
+{
     unsigned char entropy[32];
     htoki_tls_config config;
     bool ok;
@@ -7013,7 +7517,8 @@ static void htoki_begin_handshake(htok_client *c) {
 #endif
 
 /* The transport is connected. */
-static void htoki_connected(htok_client *c) {
+static void htoki_connected(htok_client *c)
+{
     htoki_log(c, "connected to ", htoki_text(c->url.host), "");
     c->again = true;
     c->stage = HTOKI_STAGE_EXCHANGE;
@@ -7025,7 +7530,8 @@ static void htoki_connected(htok_client *c) {
 #endif
 }
 
-static void htoki_connect(htok_client *c, uint64_t now) {
+static void htoki_connect(htok_client *c, uint64_t now)
+{
     htok_io_detail detail = htoki_io_detail_none();
     htok_io io = c->transport.connect(c->transport.context, now, &detail);
     if (io == HTOK_IO_OK) {
@@ -7038,14 +7544,16 @@ static void htoki_connect(htok_client *c, uint64_t now) {
 }
 
 /* An idle connection on which anything happened is of no more use: a close, or bytes that nobody asked for. */
-static bool htoki_idle_is_alive(htok_client *c) {
+static bool htoki_idle_is_alive(htok_client *c)
+{
     htok_io_detail detail = htoki_io_detail_none();
     unsigned char probe[1];
     return c->transport.receive(c->transport.context, probe, sizeof probe, &detail) == HTOK_IO_AGAIN;
 }
 
 /* The token for this attempt. */
-static bool htoki_take_token(htok_client *c) {
+static bool htoki_take_token(htok_client *c)
+{
     htok_view token = htoki_text(c->options.token);
     if (c->options.token_provider) {
         token = htoki_view(NULL, 0);
@@ -7058,7 +7566,8 @@ static bool htoki_take_token(htok_client *c) {
     return !token.ptr || htoki_check_token(&c->error, token) == HTOK_OK;
 }
 
-static void htoki_begin_attempt(htok_client *c, uint64_t now) {
+static void htoki_begin_attempt(htok_client *c, uint64_t now)
+{
     htok_io_detail detail = htoki_io_detail_none();
     htoki_http_limits limits;
     limits.head_bytes = c->options.max_head_bytes;
@@ -7094,21 +7603,25 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now) {
 }
 
 /* Milliseconds from now to a point that is after_ms after base; UINT32_MAX for "none". */
-static uint32_t htoki_left_ms(uint64_t base, uint32_t after_ms, uint64_t now) {
+static uint32_t htoki_left_ms(uint64_t base, uint32_t after_ms, uint64_t now)
+{
     uint64_t passed = now > base ? now - base : 0;
     return after_ms == HTOK_NO_TIMEOUT ? UINT32_MAX : passed >= after_ms ? 0 : (uint32_t)(after_ms - passed);
 }
 
-static bool htoki_is_connecting(const htok_client *c) {
+static bool htoki_is_connecting(const htok_client *c)
+{
     return c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_HANDSHAKE;
 }
 
-static bool htoki_in_attempt(const htok_client *c) {
+static bool htoki_in_attempt(const htok_client *c)
+{
     return htoki_is_connecting(c) || c->stage == HTOKI_STAGE_EXCHANGE;
 }
 
 /* True when a deadline has passed and the attempt with it. */
-static bool htoki_is_late(htok_client *c, uint64_t now) {
+static bool htoki_is_late(htok_client *c, uint64_t now)
+{
     static const htok_phase phases[] = {HTOK_PHASE_CONNECT, HTOK_PHASE_HANDSHAKE, HTOK_PHASE_HEAD};
     htok_phase phase;
     if (!htoki_in_attempt(c)) {
@@ -7126,7 +7639,8 @@ static bool htoki_is_late(htok_client *c, uint64_t now) {
     return false;
 }
 
-static htok_state htoki_poll(htok_client *c) {
+static htok_state htoki_poll(htok_client *c)
+{
     uint64_t now;
     if (c->stage == HTOKI_STAGE_IDLE || c->stage == HTOKI_STAGE_ENDED) {
         return c->verdict;
@@ -7160,7 +7674,8 @@ static htok_state htoki_poll(htok_client *c) {
     return c->has_item ? HTOK_STATE_ITEM : c->stage == HTOKI_STAGE_ENDED ? c->verdict : HTOK_STATE_PENDING;
 }
 
-static htok_wait htoki_wait(const htok_client *c) {
+static htok_wait htoki_wait(const htok_client *c)
+{
     htok_wait wait;
     uint64_t now = htoki_now_ms(c);
     wait.readable = wait.writable = false;
@@ -7200,12 +7715,14 @@ static htok_wait htoki_wait(const htok_client *c) {
 /* >>public ----------------------------------------------------------------------------------------------- */
 /* Bodies of the functions in >>api: fill defaults, check, forward. */
 
-static uint32_t htoki_default(uint32_t value, uint32_t fallback) {
+static uint32_t htoki_default(uint32_t value, uint32_t fallback)
+{
     return value ? value : fallback;
 }
 
 /* Fills the zeros of a retry policy and checks it. */
-static htok_kind htoki_check_retry(htok_error *e, htok_retry *r) {
+static htok_kind htoki_check_retry(htok_error *e, htok_retry *r)
+{
     bool match;
     r->strategy = r->strategy == HTOK_RETRY_DEFAULT ? HTOK_RETRY_NONE : r->strategy;
     r->initial_interval_ms = htoki_default(r->initial_interval_ms, 500);
@@ -7225,21 +7742,25 @@ static htok_kind htoki_check_retry(htok_error *e, htok_retry *r) {
     return HTOK_OK;
 }
 
-enum { HTOKI_RECORD_BYTES = 16384, HTOKI_SEND_BYTES = 1024 };
+#define HTOKI_RECORD_BYTES 16384
+#define HTOKI_SEND_BYTES   1024
 
-static bool htoki_sizes_ok(const htok_client_options *o) {
+static bool htoki_sizes_ok(const htok_client_options *o)
+{
     return o->record_bytes >= 512 && o->record_bytes <= 16384 && o->send_bytes >= 512 &&
            o->send_bytes <= 16384 && o->work_bytes >= HTOKI_WORK_BYTES_MIN && o->work_bytes <= (1u << 30);
 }
 
-static void htoki_fill_sizes(htok_client_options *o) {
+static void htoki_fill_sizes(htok_client_options *o)
+{
     o->record_bytes = htoki_default(o->record_bytes, HTOKI_RECORD_BYTES);
     o->send_bytes = htoki_default(o->send_bytes, HTOKI_SEND_BYTES);
     o->work_bytes = htoki_default(o->work_bytes, HTOK_WORK_BYTES);
 }
 
 /* Copies the options and fills their zeros. */
-static void htoki_fill_options(htok_client_options *o, const htok_client_options *given) {
+static void htoki_fill_options(htok_client_options *o, const htok_client_options *given)
+{
     if (given) {
         *o = *given;
     } else {
@@ -7258,37 +7779,44 @@ static void htoki_fill_options(htok_client_options *o, const htok_client_options
 }
 
 /* Record overhead of BearSSL's buffers: header, explicit nonce, MAC and padding at their largest. */
-enum { HTOKI_RECORD_IN_EXTRA = 325, HTOKI_RECORD_OUT_EXTRA = 85, HTOKI_BLOCK_ALIGNMENT = 16 };
-#define HTOKI_ALIGNED(bytes) (((bytes) + (HTOKI_BLOCK_ALIGNMENT - 1)) & ~(size_t)(HTOKI_BLOCK_ALIGNMENT - 1))
+#define HTOKI_RECORD_IN_EXTRA  325
+#define HTOKI_RECORD_OUT_EXTRA 85
+#define HTOKI_BLOCK_ALIGNMENT  16
+#define HTOKI_ALIGNED(bytes)   (((bytes) + (HTOKI_BLOCK_ALIGNMENT - 1)) & ~(size_t)(HTOKI_BLOCK_ALIGNMENT - 1))
 /* The client, its buffers one after the other, and what an unaligned block loses. */
 #define HTOKI_BLOCK_BYTES(work, record, send)                                            \
     (HTOKI_ALIGNED(sizeof(struct htok_client)) + HTOKI_ALIGNED(work) +                   \
      HTOKI_ALIGNED((record) + HTOKI_RECORD_IN_EXTRA) + (send) + HTOKI_RECORD_OUT_EXTRA + \
      HTOKI_BLOCK_ALIGNMENT - 1)
 
-static size_t htoki_block_bytes(const htok_client_options *o) {
+static size_t htoki_block_bytes(const htok_client_options *o)
+{
     return HTOKI_BLOCK_BYTES(o->work_bytes, o->record_bytes, o->send_bytes);
 }
 
-HTOKI_STATIC_ASSERT(HTOKI_BLOCK_BYTES(HTOK_WORK_BYTES, HTOKI_RECORD_BYTES, HTOKI_SEND_BYTES) <=
-                        HTOK_CLIENT_BYTES,
+HTOKI_STATIC_ASSERT(HATHORA_TOKENS_MAX_DEPTH > 512 ||
+                        HTOKI_BLOCK_BYTES(HTOK_WORK_BYTES, HTOKI_RECORD_BYTES, HTOKI_SEND_BYTES) <=
+                            HTOK_CLIENT_BYTES,
                     client_bytes)
 HTOKI_UNUSED;
 
-HATHORA_TOKENS_API size_t htok_client_bytes(const htok_client_options *options) {
+HATHORA_TOKENS_API size_t htok_client_bytes(const htok_client_options *options)
+{
     htok_client_options o;
     htoki_fill_options(&o, options);
     return htoki_sizes_ok(&o) ? htoki_block_bytes(&o) : 0;
 }
 
-static htok_kind htoki_check_sizes(htok_error *e, const htok_client_options *o) {
+static htok_kind htoki_check_sizes(htok_error *e, const htok_client_options *o)
+{
     const char *name = o->record_bytes < 512 || o->record_bytes > 16384 ? "record_bytes"
                        : o->send_bytes < 512 || o->send_bytes > 16384   ? "send_bytes"
                                                                         : "work_bytes";
     return htoki_sizes_ok(o) ? HTOK_OK : htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, name, -1);
 }
 
-static htok_kind htoki_check_pins(htok_error *e, const htok_client_options *o) {
+static htok_kind htoki_check_pins(htok_error *e, const htok_client_options *o)
+{
 #if HTOKI_TLS
     unsigned char hash[32];
     size_t i;
@@ -7307,7 +7835,8 @@ static htok_kind htoki_check_pins(htok_error *e, const htok_client_options *o) {
 }
 
 /* What does not depend on hooks. */
-static htok_kind htoki_check_options(htok_error *e, const htok_client_options *o, htoki_url *url) {
+static htok_kind htoki_check_options(htok_error *e, const htok_client_options *o, htoki_url *url)
+{
     htok_kind kind = htoki_check_sizes(e, o);
     if (kind == HTOK_OK && o->org_id) {
         kind = htoki_check_id(e, htoki_text(o->org_id), "org_id");
@@ -7332,7 +7861,8 @@ static htok_kind htoki_check_options(htok_error *e, const htok_client_options *o
 }
 
 /* Hooks as given, or this build's own. */
-static htok_kind htoki_set_hooks(htok_client *c, htok_error *e) {
+static htok_kind htoki_set_hooks(htok_client *c, htok_error *e)
+{
     const htok_client_options *o = &c->options;
 #if HTOKI_CLOCK
     htoki_system_clock(&c->clock);
@@ -7374,7 +7904,8 @@ static htok_kind htoki_set_hooks(htok_client *c, htok_error *e) {
 }
 
 /* Places the client and its buffers in a block that is large enough. */
-static htok_client *htoki_place(void *memory, const htok_client_options *o) {
+static htok_client *htoki_place(void *memory, const htok_client_options *o)
+{
     size_t slack =
         (HTOKI_BLOCK_ALIGNMENT - (size_t)((uintptr_t)memory % HTOKI_BLOCK_ALIGNMENT)) % HTOKI_BLOCK_ALIGNMENT;
     char *at = (char *)memory + slack;
@@ -7392,7 +7923,8 @@ static htok_client *htoki_place(void *memory, const htok_client_options *o) {
     return c;
 }
 
-static htok_kind htoki_check_trust(htok_client *c, htok_error *e) {
+static htok_kind htoki_check_trust(htok_client *c, htok_error *e)
+{
 #if HTOKI_TLS
     int64_t seconds;
     bool known = htoki_unix_seconds(c, &seconds);
@@ -7407,7 +7939,8 @@ static htok_kind htoki_check_trust(htok_client *c, htok_error *e) {
 }
 
 static htok_kind htoki_init(htok_client **client, void *memory, size_t bytes, const htok_client_options *o,
-                            htok_error *e) {
+                            htok_error *e)
+{
     htoki_url url;
     htok_retry retry = o->retry;
     htok_client *c;
@@ -7432,7 +7965,8 @@ static htok_kind htoki_init(htok_client **client, void *memory, size_t bytes, co
 }
 
 HATHORA_TOKENS_API htok_kind htok_client_init(htok_client **client, void *memory, size_t bytes,
-                                              const htok_client_options *options, htok_error *error) {
+                                              const htok_client_options *options, htok_error *error)
+{
     htok_client_options o;
     htok_error local;
     htok_error *e = error ? error : &local;
@@ -7454,7 +7988,8 @@ enum { HTOKI_TRUST_BYTES_FIRST = 256 * 1024, HTOKI_TRUST_BYTES_MAX = 16 * 1024 *
 /* Reads a file of certificates into memory of its own. False with *os_error, or 0 when it is too large. */
 static htok_kind htoki_read_trust_file(const htok_files *files, const htok_allocator *allocator,
                                        const char *path, void **memory, size_t *bytes, size_t *len,
-                                       int *os_error, htok_error *e) {
+                                       int *os_error, htok_error *e)
+{
     size_t size = HTOKI_TRUST_BYTES_FIRST;
     *os_error = 0;
     for (;;) {
@@ -7482,7 +8017,8 @@ static htok_kind htoki_read_trust_file(const htok_files *files, const htok_alloc
 /* Loads options->trust from trust_file or the first usable of the system's bundles. */
 static htok_kind htoki_load_trust(htok_client_options *o, const htok_files *files,
                                   const htok_allocator *allocator, void **memory, size_t *bytes,
-                                  htok_error *e) {
+                                  htok_error *e)
+{
     htok_error ignored;
     size_t len = 0;
     int os_error = 0, i;
@@ -7521,7 +8057,8 @@ static htok_kind htoki_load_trust(htok_client_options *o, const htok_files *file
 #endif
 
 HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok_client_options *options,
-                                                htok_error *error) {
+                                                htok_error *error)
+{
     htok_client_options o;
     htok_allocator allocator;
     htok_error local;
@@ -7592,7 +8129,8 @@ HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok
     return HTOK_OK;
 }
 
-HATHORA_TOKENS_API void htok_client_close(htok_client *client) {
+HATHORA_TOKENS_API void htok_client_close(htok_client *client)
+{
     htok_allocator allocator;
     void *block, *trust;
     size_t block_bytes, trust_bytes;
@@ -7617,11 +8155,13 @@ HATHORA_TOKENS_API void htok_client_close(htok_client *client) {
     }
 }
 
-HATHORA_TOKENS_API const htok_client_options *htok_client_effective_options(const htok_client *client) {
+HATHORA_TOKENS_API const htok_client_options *htok_client_effective_options(const htok_client *client)
+{
     return client ? &client->options : NULL;
 }
 
-HATHORA_TOKENS_API void htok_client_wipe(htok_client *client) {
+HATHORA_TOKENS_API void htok_client_wipe(htok_client *client)
+{
     if (client && (client->stage == HTOKI_STAGE_ENDED || client->stage == HTOKI_STAGE_IDLE)) {
         htoki_wipe(client->work, client->op.filled);
         htoki_wipe(&client->op.created, sizeof client->op.created);
@@ -7631,7 +8171,8 @@ HATHORA_TOKENS_API void htok_client_wipe(htok_client *client) {
 }
 
 /* The retry policy of a call: its own, with the client's in place of its zeros, or the client's. */
-static htok_retry htoki_call_retry(const htok_client *c, const htok_call_options *o) {
+static htok_retry htoki_call_retry(const htok_client *c, const htok_call_options *o)
+{
     htok_retry r = o->retry;
     const htok_retry *d = &c->options.retry;
     if (r.strategy == HTOK_RETRY_DEFAULT) {
@@ -7646,14 +8187,16 @@ static htok_retry htoki_call_retry(const htok_client *c, const htok_call_options
     return r;
 }
 
-static bool htoki_same_origin(const htoki_url *a, const htoki_url *b) {
+static bool htoki_same_origin(const htoki_url *a, const htoki_url *b)
+{
     return a->secure == b->secure && a->port == b->port &&
            htoki_equal(htoki_text(a->host), htoki_text(b->host));
 }
 
 /* The checks of a start that all operations share; fills the request. */
 static htok_kind htoki_prepare(htok_client *c, htoki_request *request, const htok_call_options *o,
-                               htoki_url *url) {
+                               htoki_url *url)
+{
     htok_error *e = &c->error;
     const char *org_id = o->org_id ? o->org_id : c->options.org_id;
     c->retry = htoki_call_retry(c, o);
@@ -7699,7 +8242,8 @@ static htok_kind htoki_prepare(htok_client *c, htoki_request *request, const hto
 
 static htok_kind htoki_start(htok_client *c, htoki_operation operation,
                              const htok_create_org_token_request *create, const char *org_token_id,
-                             const htok_call_options *options) {
+                             const htok_call_options *options)
+{
     htok_call_options none;
     htoki_request request;
     htoki_url url;
@@ -7743,27 +8287,31 @@ static htok_kind htoki_start(htok_client *c, htoki_operation operation,
     return HTOK_OK;
 }
 
-HATHORA_TOKENS_API htok_kind htok_get_org_tokens_start(htok_client *client,
-                                                       const htok_call_options *options) {
+HATHORA_TOKENS_API htok_kind htok_get_org_tokens_start(htok_client *client, const htok_call_options *options)
+{
     return htoki_start(client, HTOKI_GET_ORG_TOKENS, NULL, NULL, options);
 }
 
 HATHORA_TOKENS_API htok_kind htok_create_org_token_start(htok_client *client,
                                                          const htok_create_org_token_request *request,
-                                                         const htok_call_options *options) {
+                                                         const htok_call_options *options)
+{
     return htoki_start(client, HTOKI_CREATE_ORG_TOKEN, request, NULL, options);
 }
 
 HATHORA_TOKENS_API htok_kind htok_revoke_org_token_start(htok_client *client, const char *org_token_id,
-                                                         const htok_call_options *options) {
+                                                         const htok_call_options *options)
+{
     return htoki_start(client, HTOKI_REVOKE_ORG_TOKEN, NULL, org_token_id, options);
 }
 
-HATHORA_TOKENS_API htok_state htok_client_poll(htok_client *client) {
+HATHORA_TOKENS_API htok_state htok_client_poll(htok_client *client)
+{
     return client ? htoki_poll(client) : HTOK_STATE_FAILED;
 }
 
-HATHORA_TOKENS_API htok_wait htok_client_wait(const htok_client *client) {
+HATHORA_TOKENS_API htok_wait htok_client_wait(const htok_client *client)
+{
     htok_wait wait;
     if (client) {
         return htoki_wait(client);
@@ -7773,7 +8321,8 @@ HATHORA_TOKENS_API htok_wait htok_client_wait(const htok_client *client) {
     return wait;
 }
 
-HATHORA_TOKENS_API void htok_client_cancel(htok_client *client) {
+HATHORA_TOKENS_API void htok_client_cancel(htok_client *client)
+{
     if (!client || client->stage == HTOKI_STAGE_IDLE || client->stage == HTOKI_STAGE_ENDED) {
         return;
     }
@@ -7787,7 +8336,8 @@ HATHORA_TOKENS_API void htok_client_cancel(htok_client *client) {
     htoki_end(client, false);
 }
 
-HATHORA_TOKENS_API const htok_error *htok_client_error(const htok_client *client) {
+HATHORA_TOKENS_API const htok_error *htok_client_error(const htok_client *client)
+{
     static const htok_error no_client = {HTOK_INVALID_REQUEST_ERROR,
                                          HTOK_REASON_ARGUMENT_NULL,
                                          HTOK_PHASE_OPTION,
@@ -7806,38 +8356,42 @@ HATHORA_TOKENS_API const htok_error *htok_client_error(const htok_client *client
     return client ? &client->error : &no_client;
 }
 
-HATHORA_TOKENS_API const htok_org_token *htok_client_item(const htok_client *client) {
+HATHORA_TOKENS_API const htok_org_token *htok_client_item(const htok_client *client)
+{
     return client && client->has_item ? &client->op.created.org_token : NULL;
 }
 
-static bool htoki_is_done(const htok_client *c, htoki_operation operation) {
+static bool htoki_is_done(const htok_client *c, htoki_operation operation)
+{
     return c && c->stage == HTOKI_STAGE_ENDED && c->verdict == HTOK_STATE_DONE &&
            c->request.operation == operation && !c->wiped;
 }
 
-HATHORA_TOKENS_API const htok_created_org_token *htok_client_created(const htok_client *client) {
+HATHORA_TOKENS_API const htok_created_org_token *htok_client_created(const htok_client *client)
+{
     return htoki_is_done(client, HTOKI_CREATE_ORG_TOKEN) ? &client->op.created : NULL;
 }
 
-HATHORA_TOKENS_API bool htok_client_revoked(const htok_client *client) {
+HATHORA_TOKENS_API bool htok_client_revoked(const htok_client *client)
+{
     return htoki_is_done(client, HTOKI_REVOKE_ORG_TOKEN) && client->op.boolean == 't';
 }
 
 #ifndef HATHORA_TOKENS_NO_BLOCKING
 /* Goes on until the next item or the call's end. */
-static htok_state htoki_poll_blocking(htok_client *c) {
+static htok_state htoki_poll_blocking(htok_client *c)
+{
     for (;;) {
         htok_state state = htoki_poll(c);
-        htok_wait wait;
-        if (state != HTOK_STATE_PENDING) {
-            return state;
-        }
-        wait = htoki_wait(c);
 #if HTOKI_SOCKETS
-        if (wait.timeout_ms == 0 || htoki_system_wait(&wait)) {
+        htok_wait wait = htoki_wait(c);
+        if (state == HTOK_STATE_PENDING && (wait.timeout_ms == 0 || htoki_system_wait(&wait))) {
             continue;
         }
 #endif
+        if (state != HTOK_STATE_PENDING) {
+            return state;
+        }
         htoki_fail_option(&c->error, HTOK_REASON_HOOK_MISSING, "transport.wait", -1);
         htoki_end(c, false);
         return c->verdict;
@@ -7845,7 +8399,8 @@ static htok_state htoki_poll_blocking(htok_client *c) {
 }
 
 /* A blocking call needs something to wait on. */
-static htok_kind htoki_started_blocking(htok_client *c, htok_kind started) {
+static htok_kind htoki_started_blocking(htok_client *c, htok_kind started)
+{
     if (started == HTOK_OK && (!HTOKI_SOCKETS || !c->transport.wait)) {
         htoki_fail_option(&c->error, HTOK_REASON_HOOK_MISSING, "transport.wait", -1);
         htoki_end(c, false);
@@ -7856,7 +8411,8 @@ static htok_kind htoki_started_blocking(htok_client *c, htok_kind started) {
 
 HATHORA_TOKENS_API htok_kind htok_get_org_tokens(htok_client *client, const htok_call_options *options,
                                                  bool (*each)(void *context, const htok_org_token *token),
-                                                 void *context) {
+                                                 void *context)
+{
     htok_kind kind = htoki_started_blocking(client, htok_get_org_tokens_start(client, options));
     if (kind != HTOK_OK) {
         return kind;
@@ -7875,7 +8431,8 @@ typedef struct htoki_collector {
     size_t front, back; /* free space lies between */
 } htoki_collector;
 
-static htok_view htoki_collect_text(htoki_collector *k, htok_view text) {
+static htok_view htoki_collect_text(htoki_collector *k, htok_view text)
+{
     char *copy = NULL;
     k->list->bytes_needed += text.len + 1;
     if (k->list->tokens && k->back - k->front > text.len) {
@@ -7889,7 +8446,8 @@ static htok_view htoki_collect_text(htoki_collector *k, htok_view text) {
     return htoki_view(copy, text.len);
 }
 
-static void htoki_collect_scopes(htoki_collector *k, htok_org_token *t) {
+static void htoki_collect_scopes(htoki_collector *k, htok_org_token *t)
+{
     size_t bytes = t->scope_count * sizeof(htok_view), i;
     const htok_view *from = t->scopes;
     htok_view *to;
@@ -7907,7 +8465,8 @@ static void htoki_collect_scopes(htoki_collector *k, htok_org_token *t) {
 }
 
 /* Copies one token; list->tokens becomes NULL once one did not fit, and then bytes are only counted. */
-static bool htoki_collect(void *context, const htok_org_token *token) {
+static bool htoki_collect(void *context, const htok_org_token *token)
+{
     htoki_collector *k = (htoki_collector *)context;
     htok_org_token *t;
     htok_org_token copy = *token;
@@ -7942,7 +8501,8 @@ static bool htoki_collect(void *context, const htok_org_token *token) {
 }
 
 HATHORA_TOKENS_API htok_kind htok_collect_org_tokens(htok_client *client, const htok_call_options *options,
-                                                     htok_org_token_list *list) {
+                                                     htok_org_token_list *list)
+{
     htoki_collector k;
     htok_kind kind;
     if (!client || !list || (!list->memory && list->bytes != 0)) {
@@ -7969,7 +8529,8 @@ HATHORA_TOKENS_API htok_kind htok_collect_org_tokens(htok_client *client, const 
 HATHORA_TOKENS_API htok_kind htok_create_org_token(htok_client *client,
                                                    const htok_create_org_token_request *request,
                                                    const htok_call_options *options,
-                                                   const htok_created_org_token **created) {
+                                                   const htok_created_org_token **created)
+{
     htok_kind kind = htoki_started_blocking(client, htok_create_org_token_start(client, request, options));
     if (kind == HTOK_OK) {
         htoki_poll_blocking(client);
@@ -7982,7 +8543,8 @@ HATHORA_TOKENS_API htok_kind htok_create_org_token(htok_client *client,
 }
 
 HATHORA_TOKENS_API htok_kind htok_revoke_org_token(htok_client *client, const char *org_token_id,
-                                                   const htok_call_options *options, bool *revoked) {
+                                                   const htok_call_options *options, bool *revoked)
+{
     htok_kind kind =
         htoki_started_blocking(client, htok_revoke_org_token_start(client, org_token_id, options));
     if (kind == HTOK_OK) {
@@ -7996,7 +8558,8 @@ HATHORA_TOKENS_API htok_kind htok_revoke_org_token(htok_client *client, const ch
 }
 #endif
 
-HATHORA_TOKENS_API const char *htok_kind_name(htok_kind kind) {
+HATHORA_TOKENS_API const char *htok_kind_name(htok_kind kind)
+{
     static const char *const names[] = {"OK",
                                         "ApiError",
                                         "SDKError",
@@ -8009,13 +8572,15 @@ HATHORA_TOKENS_API const char *htok_kind_name(htok_kind kind) {
     return (size_t)kind < HTOKI_COUNT(names) ? names[kind] : "unknown kind";
 }
 
-HATHORA_TOKENS_API const char *htok_phase_name(htok_phase phase) {
+HATHORA_TOKENS_API const char *htok_phase_name(htok_phase phase)
+{
     static const char *const names[] = {"",     "option", "look-up", "connect", "handshake", "send",
                                         "head", "body",   "JSON",    "model",   "wait"};
     return (size_t)phase < HTOKI_COUNT(names) ? names[phase] : "unknown phase";
 }
 
-HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason) {
+HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason)
+{
 #if HTOKI_STRINGS
     static const char *const names[] = {
 #define HTOKI_REASON_NAME(name, kind, text) #name,
@@ -8029,7 +8594,8 @@ HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason) {
 #endif
 }
 
-HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason) {
+HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason)
+{
 #if HTOKI_STRINGS
     static const char *const texts[] = {
 #define HTOKI_REASON_TEXT(name, kind, text) text,
@@ -8043,7 +8609,8 @@ HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason) {
 #endif
 }
 
-HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error) {
+HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error)
+{
 #if HTOKI_TLS
     return htoki_tls_error_text(tls_error);
 #else
@@ -8052,12 +8619,14 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error) {
 #endif
 }
 
-static void htoki_put_labelled(htoki_writer *w, const char *label, uint64_t number) {
+static void htoki_put_labelled(htoki_writer *w, const char *label, uint64_t number)
+{
     htoki_put_text(w, label);
     htoki_put_decimal(w, number);
 }
 
-HATHORA_TOKENS_API size_t htok_error_format(const htok_error *error, char *buffer, size_t size) {
+HATHORA_TOKENS_API size_t htok_error_format(const htok_error *error, char *buffer, size_t size)
+{
     htoki_writer w = htoki_writer_make(buffer, size, 0);
     const htok_error *e = error ? error : htok_client_error(NULL);
     htoki_put_text(&w, htok_kind_name(e->kind));
@@ -8104,7 +8673,7 @@ HATHORA_TOKENS_API size_t htok_error_format(const htok_error *error, char *buffe
     if (e->may_have_taken_effect) {
         htoki_put_text(&w, "; the request may have taken effect: list the tokens before trying again");
     }
-#if HTOKI_TLS && HTOKI_STRINGS
+#if HTOKI_TLS
     if (*htoki_tls_hint(e)) {
         htoki_put_text(&w, "; ");
         htoki_put_text(&w, htoki_tls_hint(e));
@@ -8113,26 +8682,30 @@ HATHORA_TOKENS_API size_t htok_error_format(const htok_error *error, char *buffe
     return htoki_writer_end(&w);
 }
 
-HATHORA_TOKENS_API size_t htok_printable(htok_view text, char *buffer, size_t size) {
+HATHORA_TOKENS_API size_t htok_printable(htok_view text, char *buffer, size_t size)
+{
     htoki_writer w = htoki_writer_make(buffer, size, 0);
     htoki_put_printable(&w, text);
     return htoki_writer_end(&w);
 }
 
-HATHORA_TOKENS_API size_t htok_json_string(htok_view text, char *buffer, size_t size) {
+HATHORA_TOKENS_API size_t htok_json_string(htok_view text, char *buffer, size_t size)
+{
     htoki_writer w = htoki_writer_make(buffer, size, 0);
     htoki_put_json_string(&w, text);
     return htoki_writer_end(&w);
 }
 
-HATHORA_TOKENS_API size_t htok_org_token_json(const htok_org_token *token, char *buffer, size_t size) {
+HATHORA_TOKENS_API size_t htok_org_token_json(const htok_org_token *token, char *buffer, size_t size)
+{
     htoki_writer w = htoki_writer_make(buffer, size, 0);
     htoki_put_org_token(&w, token);
     return htoki_writer_end(&w);
 }
 
 HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_token *created, char *buffer,
-                                                      size_t size) {
+                                                      size_t size)
+{
     htoki_writer w = htoki_writer_make(buffer, size, 0);
     htoki_put_json_member(&w, "{\"plainTextToken\":", created->plain_text_token);
     htoki_put_text(&w, ",\"orgToken\":");
@@ -8150,18 +8723,19 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_ALIGNED
 #undef HTOKI_ASSERT
 #undef HTOKI_BLOCKING
+#undef HTOKI_BLOCK_ALIGNMENT
 #undef HTOKI_BLOCK_BYTES
 #undef HTOKI_CLOCK
 #undef HTOKI_CLOCK_LEAST
 #undef HTOKI_COUNT
 #undef HTOKI_DER_DEPTH
 #undef HTOKI_ENTROPY
-#undef HTOKI_ENTROPY_INTERRUPTS
 #undef HTOKI_EXTENSION_BIT
 #undef HTOKI_FILES
 #undef HTOKI_GETENTROPY
 #undef HTOKI_GETRANDOM
 #undef HTOKI_HEAD_START_MS
+#undef HTOKI_INTERRUPTS
 #undef HTOKI_JOIN
 #undef HTOKI_JOIN2
 #undef HTOKI_LOG
@@ -8170,14 +8744,18 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_NO_SOCKET
 #undef HTOKI_OWN_LEAN
 #undef HTOKI_OWN_NOMINMAX
+#undef HTOKI_PTHREADS
 #undef HTOKI_REASON_KIND
 #undef HTOKI_REASON_NAME
 #undef HTOKI_REASON_TEXT
+#undef HTOKI_RECORD_BYTES
+#undef HTOKI_RECORD_IN_EXTRA
+#undef HTOKI_RECORD_OUT_EXTRA
 #undef HTOKI_RESOLVER
-#undef HTOKI_RETRIES
 #undef HTOKI_ROOT_KEY_BYTES
 #undef HTOKI_SEEN_PART
 #undef HTOKI_SEEN_PINS
+#undef HTOKI_SEND_BYTES
 #undef HTOKI_SOCKETS
 #undef HTOKI_STATIC_ASSERT
 #undef HTOKI_STDLIB
@@ -8200,3 +8778,41 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef htoki_log_number
 #undef htoki_log_request
 #endif /* HATHORA_TOKENS_IMPLEMENTATION */
+
+/* ------------------------------------------------------------------------------------------------------------
+   This software is available under two licenses; choose the one you prefer.
+   ------------------------------------------------------------------------------------------------------------
+   ALTERNATIVE A: MIT License
+
+   Copyright (c) 2026 the hathora_tokens.h authors
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+   documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+   rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to
+   permit persons to whom the Software is furnished to do so, subject to the following conditions:
+
+   The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+   Software.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+   WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+   COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+   OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+   ------------------------------------------------------------------------------------------------------------
+   ALTERNATIVE B: Public Domain (www.unlicense.org)
+
+   This is free and unencumbered software released into the public domain.
+
+   Anyone is free to copy, modify, publish, use, compile, sell, or distribute this software, either in source code form
+   or as a compiled binary, for any purpose, commercial or non-commercial, and by any means.
+
+   In jurisdictions that recognize copyright laws, the author or authors of this software dedicate any and all copyright
+   interest in the software to the public domain. We make this dedication for the benefit of the public at large and to
+   the detriment of our heirs and successors. We intend this dedication to be an overt act of relinquishment in
+   perpetuity of all present and future rights to this software under copyright law.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+   WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE
+   LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+   ------------------------------------------------------------------------------------------------------------ */
