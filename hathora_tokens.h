@@ -305,7 +305,8 @@ typedef enum htok_phase {
     X(BODY_TRUNCATED, RESPONSE_VALIDATION_ERROR, "the body ended early")                                     \
     X(BODY_LIMIT, RESPONSE_VALIDATION_ERROR, "the body is larger than the limit")                            \
     X(ERROR_BODY_LIMIT, RESPONSE_VALIDATION_ERROR, "the error body is larger than the limit")                \
-    X(ELEMENT_LIMIT, RESPONSE_VALIDATION_ERROR, "a JSON element does not fit into the work buffer")          \
+    X(ELEMENT_LIMIT, RESPONSE_VALIDATION_ERROR,                                                              \
+      "a JSON element is over its limit or does not fit into the work buffer")                               \
     X(JSON_SYNTAX, RESPONSE_VALIDATION_ERROR, "malformed JSON (RFC 8259)")                                   \
     X(JSON_UTF8, RESPONSE_VALIDATION_ERROR, "JSON that is not UTF-8 (RFC 8259 section 8.1)")                 \
     X(JSON_DEPTH, RESPONSE_VALIDATION_ERROR, "JSON nested deeper than the limit")                            \
@@ -373,7 +374,8 @@ typedef enum htok_token_status {
 typedef enum htok_scopes_form {
     HTOK_SCOPES_ABSENT, /* no member scopes: the token is an admin token */
     HTOK_SCOPES_ADMIN,  /* "admin" */
-    HTOK_SCOPES_LIST    /* an array, perhaps empty, of scope strings; an unknown scope is kept */
+    HTOK_SCOPES_LIST,   /* an array, perhaps empty, of scope strings; an unknown scope is kept */
+    HTOK_SCOPES_OTHER   /* another string than "admin", which the API may come to send: it is scopes[0] */
 } htok_scopes_form;
 
 /* OrgToken of the API, member by member. All views are valid until the next poll, start or close. */
@@ -385,7 +387,7 @@ typedef struct htok_org_token {
     htok_view created_at;  /* as the server wrote it */
     int64_t created_at_ms; /* the same in Unix milliseconds; a fraction is cut to whole ones */
     htok_scopes_form scopes_form;
-    const htok_view *scopes; /* scope_count of them, with HTOK_SCOPES_LIST */
+    const htok_view *scopes; /* scope_count of them, with HTOK_SCOPES_LIST and HTOK_SCOPES_OTHER */
     size_t scope_count;
 } htok_org_token;
 
@@ -455,9 +457,10 @@ typedef struct htok_client_options {
     uint32_t record_bytes;   /* largest TLS record to accept, 512 to 16384; 0: 16384; less is a gamble */
     uint32_t send_bytes;     /* largest TLS record to send, 512 to 16384; 0: 1024 */
     uint32_t work_bytes;     /* holds one JSON element and its tokens, or an error body; 0: HTOK_WORK_BYTES */
-    uint32_t max_head_bytes; /* of one answer, interim ones included; 0: 65536 */
-    uint32_t max_fields;     /* of one answer; 0: 100 */
-    uint32_t max_interim;    /* 1xx answers before the final one; 0: 16 */
+    uint32_t max_element_bytes;      /* of one JSON element's text; 0: what fits into work_bytes */
+    uint32_t max_head_bytes;         /* of one answer, interim ones included; 0: 65536 */
+    uint32_t max_fields;             /* of one answer; 0: 100 */
+    uint32_t max_interim;            /* 1xx answers before the final one; 0: 16 */
     uint32_t max_error_body_bytes;   /* 0: 65536 */
     uint64_t max_body_bytes;         /* 0: 1 GiB */
     const htok_transport *transport; /* NULL: sockets */
@@ -524,8 +527,8 @@ typedef struct htok_address {
     uint32_t scope_id;
 } htok_address;
 
-/* Name look-up for the built-in transport. start is given a name, never a numeric address nor localhost. Eight
-   addresses are tried at most, so a list should not begin with eight of one family. */
+/* Name look-up for the built-in transport. start is given a name, never a numeric address nor localhost. Six
+   addresses are tried at most, so a list should not begin with six of one family. */
 struct htok_resolver {
     void *context;
     htok_io (*start)(void *context, const char *host, htok_io_detail *detail);
@@ -2502,6 +2505,8 @@ static void htoki_put_org_token(htoki_writer *w, const htok_org_token *t)
     htoki_put_json_member(w, ",\"createdAt\":", t->created_at);
     if (t->scopes_form == HTOK_SCOPES_ADMIN) {
         htoki_put_text(w, ",\"scopes\":\"admin\"");
+    } else if (t->scopes_form == HTOK_SCOPES_OTHER) {
+        htoki_put_json_member(w, ",\"scopes\":", t->scopes[0]);
     } else if (t->scopes_form == HTOK_SCOPES_LIST) {
         htoki_put_text(w, ",\"scopes\":[");
         for (i = 0; i < t->scope_count; i++) {
@@ -2842,7 +2847,7 @@ typedef struct htoki_http {
     uint64_t length;
     char name[20];
     char value[96];
-    char note[128];       /* Location of a 3xx answer, Content-Type of another; cut where it is longer */
+    char note[96];        /* Location of a 3xx answer, Content-Type of another; cut where it is longer */
     char retry_after[32]; /* an HTTP-date at most */
 } htoki_http;
 
@@ -3422,32 +3427,35 @@ static htok_kind htoki_read_string(htoki_json *j, int token, htok_view *out, hto
     return HTOK_OK;
 }
 
-/* Absent, "admin", or an array of strings. */
+/* Absent, a string, or an array of strings. */
 static htok_kind htoki_read_scopes(htoki_json *j, int token, htok_org_token *out, htok_view base,
                                    htok_error *e)
 {
     htok_view *views;
     size_t i;
     int at;
+    char type = token < 0 ? '\0' : htoki_json_token_type(j, token);
     if (token < 0) {
         out->scopes_form = HTOK_SCOPES_ABSENT;
         return HTOK_OK;
     }
-    if (htoki_json_token_type(j, token) == '"') {
-        if (!htoki_json_spells(htoki_json_raw(j, token), "admin")) {
-            return htoki_fail_member(e, HTOK_REASON_MEMBER_TYPE, base, "scopes");
-        }
+    if (type != '[' && type != '"') {
+        return htoki_fail_member(e, HTOK_REASON_MEMBER_TYPE, base, "scopes");
+    }
+    if (type == '"' && htoki_json_spells(htoki_json_raw(j, token), "admin")) {
         out->scopes_form = HTOK_SCOPES_ADMIN;
         return HTOK_OK;
     }
-    if (htoki_json_token_type(j, token) != '[') {
-        return htoki_fail_member(e, HTOK_REASON_MEMBER_TYPE, base, "scopes");
-    }
-    out->scopes_form = HTOK_SCOPES_LIST;
-    out->scope_count = (size_t)j->tokens[token].size;
+    out->scopes_form = type == '"' ? HTOK_SCOPES_OTHER : HTOK_SCOPES_LIST;
+    out->scope_count = type == '"' ? 1 : (size_t)j->tokens[token].size;
     views = htoki_json_views(j, out->scope_count);
     if (!views) {
         return htoki_fail_member(e, HTOK_REASON_ELEMENT_LIMIT, base, "scopes");
+    }
+    out->scopes = views;
+    if (type == '"') {
+        views[0] = htoki_json_string(j, token);
+        return HTOK_OK;
     }
     at = token + 1;
     for (i = 0; i < out->scope_count; i++) {
@@ -3462,7 +3470,6 @@ static htok_kind htoki_read_scopes(htoki_json *j, int token, htok_org_token *out
         }
         at = htoki_json_next(j, at);
     }
-    out->scopes = views;
     return HTOK_OK;
 }
 
@@ -3565,6 +3572,7 @@ typedef struct htoki_op {
     htoki_request request;
     size_t request_bytes, sent_bytes; /* of the whole request; handed out and acknowledged so far */
     uint32_t error_body_bytes;        /* limit */
+    size_t element_bytes;             /* limit of one JSON element, at most work_bytes */
     char *work;
     size_t work_bytes, filled; /* bytes of the work buffer in use */
     htoki_http http;
@@ -3581,12 +3589,14 @@ typedef struct htoki_op {
 } htoki_op;
 
 static void htoki_op_begin(htoki_op *op, const htoki_request *request, const htoki_http_limits *limits,
-                           uint32_t error_body_bytes, void *work, size_t work_bytes, htok_error *e)
+                           uint32_t error_body_bytes, uint32_t element_bytes, void *work, size_t work_bytes,
+                           htok_error *e)
 {
     htoki_writer counter = htoki_writer_make(NULL, 0, 0);
     memset(op, 0, sizeof *op);
     op->request = *request;
     op->error_body_bytes = error_body_bytes;
+    op->element_bytes = element_bytes < work_bytes ? element_bytes : work_bytes;
     op->work = (char *)work;
     op->work_bytes = work_bytes;
     op->error = e;
@@ -3763,7 +3773,8 @@ static htoki_op_event htoki_op_fail_json(htoki_op *op)
 /* Appends bytes of the value being captured. */
 static bool htoki_op_keep(htoki_op *op, const char *bytes, size_t len)
 {
-    if (len > op->work_bytes - op->filled) {
+    size_t limit = op->wanted ? op->element_bytes : op->work_bytes;
+    if (len > limit - op->filled) {
         return false;
     }
     memcpy(op->work + op->filled, bytes, len);
@@ -5822,7 +5833,7 @@ typedef int htoki_socket;
 #define HTOKI_NO_SOCKET       (-1)
 #define HTOKI_NET_ERROR(name) name
 #endif
-#define HTOKI_ADDRESSES     8u   /* tried for one host; more are left out */
+#define HTOKI_ADDRESSES     6u   /* tried for one host; more are left out */
 #define HTOKI_STEP_MS       10u  /* between two looks where no single descriptor tells of progress */
 #define HTOKI_HEAD_START_MS 250u /* of one address before the next: RFC 8305 section 5 */
 
@@ -7582,8 +7593,8 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
         htoki_end(c, false);
         return;
     }
-    htoki_op_begin(&c->op, &c->request, &limits, c->options.max_error_body_bytes, c->work,
-                   c->options.work_bytes, &c->error);
+    htoki_op_begin(&c->op, &c->request, &limits, c->options.max_error_body_bytes,
+                   c->options.max_element_bytes, c->work, c->options.work_bytes, &c->error);
     if (c->open && !htoki_idle_is_alive(c)) {
         htoki_disconnect(c);
     }
@@ -7767,6 +7778,7 @@ static void htoki_fill_options(htok_client_options *o, const htok_client_options
         memset(o, 0, sizeof *o);
     }
     htoki_fill_sizes(o);
+    o->max_element_bytes = htoki_default(o->max_element_bytes, o->work_bytes);
     o->timeout_ms = htoki_default(o->timeout_ms, 30000);
     o->connect_timeout_ms = htoki_default(o->connect_timeout_ms, 10000);
     o->max_head_bytes = htoki_default(o->max_head_bytes, 65536);
@@ -8252,6 +8264,7 @@ static htok_kind htoki_start(htok_client *c, htoki_operation operation,
     }
     memset(&none, 0, sizeof none);
     memset(&request, 0, sizeof request);
+    memset(&url, 0, sizeof url);
     htok_client_wipe(c);
     memset(&c->op, 0, sizeof c->op);
     htoki_error_clear(&c->error);
