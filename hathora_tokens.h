@@ -1385,7 +1385,6 @@ static bool htoki_ipv6_parse(htok_view text, uint8_t out[16])
                 return false;
             }
             filled += 4;
-            at = text.len;
             break;
         }
         if (at == begin || filled > 14) {
@@ -2459,8 +2458,10 @@ static void htoki_put_json_string(htoki_writer *w, htok_view text)
     htoki_put_char(w, '"');
     while (at < text.len) {
         size_t run = htoki_plain_run(text.ptr + at, text.len - at);
+        const char *del = run ? (const char *)memchr(text.ptr + at, 0x7f, run) : NULL;
         uint32_t c = 0xfffd, surrogate;
         size_t n, where = 0;
+        run = del ? (size_t)(del - text.ptr) - at : run;
         htoki_put(w, text.ptr + at, run);
         at += run;
         if (at == text.len) {
@@ -2839,7 +2840,7 @@ typedef struct htoki_http {
     unsigned char index;    /* position in the version, the status or the chunk size */
     unsigned char name_len; /* HTOKI_H_NAME_MAX + 1: a name longer than all we look for */
     unsigned short value_len;
-    bool version_1_0, trailer, value_cut;
+    bool version_1_0, trailer, value_cut, note_cut;
     bool final; /* the final head is complete, so what follows belongs to an answer */
     bool chunked, has_length, has_coding, connection_close, content_coded;
     unsigned char content_types; /* fields of that name */
@@ -2916,6 +2917,12 @@ static bool htoki_is_json_type(htok_view value)
     return htoki_equal_nocase(htoki_view(value.ptr, end), htoki_text("application/json"));
 }
 
+static void htoki_http_note(htoki_http *h, htok_view value)
+{
+    htoki_error_text(h->note, sizeof h->note, value);
+    h->note_cut = h->value_cut || value.len >= sizeof h->note;
+}
+
 /* A field line of the final head or an interim one is complete. Only what frames or describes the answer counts. */
 static htok_reason htoki_http_field(htoki_http *h)
 {
@@ -2947,11 +2954,11 @@ static htok_reason htoki_http_field(htoki_http *h)
         h->content_types = (unsigned char)(h->content_types < 2 ? h->content_types + 1 : 2);
         h->content_json = h->content_types == 1 && htoki_is_json_type(value);
         if (h->status / 100 != 3) {
-            htoki_error_text(h->note, sizeof h->note, value);
+            htoki_http_note(h, value);
         }
     } else if (htoki_equal(name, htoki_text("location"))) {
         if (h->status / 100 == 3) {
-            htoki_error_text(h->note, sizeof h->note, value);
+            htoki_http_note(h, value);
         }
     } else if (htoki_equal(name, htoki_text("retry-after")) && value.len < sizeof h->retry_after) {
         htoki_error_text(h->retry_after, sizeof h->retry_after, value);
@@ -3218,9 +3225,9 @@ static htoki_http_event htoki_http_feed(htoki_http *h, const char *bytes, size_t
             h->body_len = (size_t)h->remaining;
         }
         if (h->body_len > h->limits.body_bytes - h->body_received) {
-            return htoki_http_fail(h, HTOK_REASON_BODY_LIMIT);
+            h->body_len = (size_t)(h->limits.body_bytes - h->body_received);
         }
-        return HTOKI_HTTP_BODY;
+        return h->body_len ? HTOKI_HTTP_BODY : htoki_http_fail(h, HTOK_REASON_BODY_LIMIT);
     }
     return event;
 }
@@ -3229,7 +3236,7 @@ static htoki_http_event htoki_http_feed(htoki_http *h, const char *bytes, size_t
 static bool htoki_http_limit_body(htoki_http *h, uint64_t body_bytes)
 {
     h->limits.body_bytes = body_bytes < h->limits.body_bytes ? body_bytes : h->limits.body_bytes;
-    if (h->has_length && h->length > h->limits.body_bytes) {
+    if (h->state == HTOKI_H_BODY_LENGTH && h->length > h->limits.body_bytes) {
         htoki_http_fail(h, HTOK_REASON_BODY_LIMIT);
     }
     return h->reason == HTOK_REASON_NONE;
@@ -3626,23 +3633,40 @@ static bool htoki_op_sent_all(const htoki_op *op)
     return op->sent_bytes == op->request_bytes;
 }
 
-/* Overwrites each occurrence of a secret. Where the text was cut off, also a beginning of it at the text's end. */
+/* Length of what spells the secret at the text's beginning, its characters plain or escaped as JSON allows (RFC 8259
+   section 7); 0 when it is something else. Where the text was cut off, a beginning of the secret at its end counts. */
+static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, bool cut)
+{
+    size_t at = 0, i, n;
+    for (i = 0; i < secret.len; i++) {
+        char c;
+        if (at == len) {
+            return cut ? len : 0;
+        }
+        c = text[at++];
+        if (c == '\\' && at < len && (secret.ptr[i] != '\\' || text[at] == '\\')) {
+            unsigned code = 0;
+            c = text[at++];
+            for (n = 0; c == 'u' && n < 4 && at < len && htoki_hex_value(text[at]) >= 0; n++) {
+                code = code << 4 | (unsigned)htoki_hex_value(text[at++]);
+            }
+            c = c == 'u' ? (char)(n == 4 && code < 0x80 ? code : 0) : c;
+        }
+        if (c != secret.ptr[i]) {
+            return cut && at == len && (c == '\0' || c == '\\') ? len : 0;
+        }
+    }
+    return at;
+}
+
+/* Overwrites each occurrence of a secret. */
 static void htoki_blot(char *text, size_t len, htok_view secret, bool cut)
 {
-    size_t at, n;
-    if (secret.len == 0) {
-        return;
-    }
-    for (at = 0; at + secret.len <= len; at++) {
-        if (memcmp(text + at, secret.ptr, secret.len) == 0) {
-            memset(text + at, '*', secret.len);
-            at += secret.len - 1;
-        }
-    }
-    for (n = secret.len - 1 < len ? secret.len - 1 : len; cut && n > 0; n--) {
-        if (memcmp(text + len - n, secret.ptr, n) == 0) {
-            memset(text + len - n, '*', n);
-        }
+    size_t at = 0;
+    while (secret.len != 0 && at < len) {
+        size_t span = htoki_secret_span(text + at, len - at, secret, cut);
+        memset(text + at, '*', span);
+        at += span ? span : 1;
     }
 }
 
@@ -3673,7 +3697,7 @@ static void htoki_op_note(htoki_op *op)
 {
     char *note = op->http.note;
     size_t len = htoki_text(note).len;
-    htoki_op_blot_text(op, note, len, len + 4 >= sizeof op->http.note);
+    htoki_op_blot_text(op, note, len, op->http.note_cut);
     htoki_error_text(op->error->detail, sizeof op->error->detail, htoki_view(note, len));
 }
 
@@ -3770,16 +3794,16 @@ static htoki_op_event htoki_op_fail_json(htoki_op *op)
     return htoki_op_fail(op, op->scan.reason, HTOK_PHASE_JSON, op->scan.offset);
 }
 
-/* Appends bytes of the value being captured. */
-static bool htoki_op_keep(htoki_op *op, const char *bytes, size_t len)
+/* Bytes that the value being captured may still have. */
+static size_t htoki_op_room(const htoki_op *op)
 {
-    size_t limit = op->wanted ? op->element_bytes : op->work_bytes;
-    if (len > limit - op->filled) {
-        return false;
-    }
+    return (op->wanted ? op->element_bytes : op->work_bytes) - op->filled;
+}
+
+static void htoki_op_keep(htoki_op *op, const char *bytes, size_t len)
+{
     memcpy(op->work + op->filled, bytes, len);
     op->filled += len;
-    return true;
 }
 
 /* An element of "tokens" is complete. */
@@ -3876,19 +3900,24 @@ static htoki_op_event htoki_op_json(htoki_op *op, const char *bytes, size_t len,
     htoki_op_event event = HTOKI_OP_MORE;
     size_t at = 0;
     while (at < len && event == HTOKI_OP_MORE) {
-        size_t n;
-        bool capture = op->capture;
-        htoki_scan_event found = htoki_scan_feed(&op->scan, bytes + at, len - at, &n);
-        if (found == HTOKI_SCAN_ERROR) {
-            return htoki_op_fail_json(op);
-        }
-        if (capture && !htoki_op_keep(op, bytes + at, n)) {
-            if (op->form == HTOKI_BODY_LIST && op->scan.depth == 1) {
-                op->capture = false; /* a key too long to be one of ours */
-            } else {
+        size_t n = len - at;
+        htoki_scan_event found;
+        if (op->capture && htoki_op_room(op) == 0) {
+            if (op->form != HTOKI_BODY_LIST || op->scan.depth != 1) {
                 return htoki_op_fail_model(op, op->wanted ? HTOK_REASON_ELEMENT_LIMIT
                                                           : HTOK_REASON_ERROR_BODY_LIMIT);
             }
+            op->capture = false; /* a key too long to be one of ours */
+        }
+        if (op->capture && n > htoki_op_room(op)) {
+            n = htoki_op_room(op);
+        }
+        found = htoki_scan_feed(&op->scan, bytes + at, n, &n);
+        if (found == HTOKI_SCAN_ERROR) {
+            return htoki_op_fail_json(op);
+        }
+        if (op->capture) {
+            htoki_op_keep(op, bytes + at, n);
         }
         at += n;
         if (found == HTOKI_SCAN_BEGIN) {
@@ -3906,7 +3935,7 @@ static htoki_op_event htoki_op_json(htoki_op *op, const char *bytes, size_t len,
 
 static htoki_op_event htoki_op_body(htoki_op *op, const char *bytes, size_t len, size_t *consumed)
 {
-    size_t room = op->work_bytes - op->filled;
+    size_t room = htoki_op_room(op);
     if (op->form != HTOKI_BODY_RAW) {
         return htoki_op_json(op, bytes, len, consumed);
     }
@@ -7002,6 +7031,7 @@ struct htok_client {
     uint32_t timeout_ms, connect_timeout_ms;
     uint32_t attempt; /* from 0 */
     bool replayed;    /* a stale connection was replaced once */
+    bool maybe_done;  /* an attempt may have taken effect */
     bool again;       /* the last poll stopped with work left */
     bool got_bytes;   /* of an answer, in this attempt */
     bool has_item, wiped;
@@ -7190,7 +7220,8 @@ static void htoki_attempt_failed(htok_client *c, bool keep)
     htok_error *e = &c->error;
     bool begun = c->stage == HTOKI_STAGE_EXCHANGE;
     e->retry_after_ms = begun ? htoki_op_retry_after_ms(&c->op, time_known, seconds) : -1;
-    e->may_have_taken_effect = begun && htoki_op_may_have_taken_effect(&c->op);
+    c->maybe_done = c->maybe_done || (begun && htoki_op_may_have_taken_effect(&c->op));
+    e->may_have_taken_effect = c->maybe_done;
     outcome.kind = e->kind;
     outcome.status = e->status;
     outcome.retry_after_ms = e->retry_after_ms;
@@ -7241,6 +7272,7 @@ static bool htoki_replace_stale(htok_client *c)
         return false;
     }
     c->replayed = true;
+    c->maybe_done = c->maybe_done || htoki_op_may_have_taken_effect(&c->op);
     htoki_error_clear(&c->error);
     c->error.attempts = c->attempt + 1;
     htoki_disconnect(c);
@@ -7513,6 +7545,7 @@ static void htoki_begin_handshake(htok_client *c)
     config.record_out_size = c->out.size;
     config.scratch = c->work;
     config.scratch_size = c->options.work_bytes;
+    config.resume = true; /* a session of another origin is forgotten at the start of the call */
     if (!c->entropy.fill(c->entropy.context, entropy, sizeof entropy)) {
         htoki_attempt_fail(c, HTOK_REASON_ENTROPY_MISSING, HTOK_PHASE_HANDSHAKE);
         return;
@@ -7633,12 +7666,13 @@ static bool htoki_in_attempt(const htok_client *c)
 /* True when a deadline has passed and the attempt with it. */
 static bool htoki_is_late(htok_client *c, uint64_t now)
 {
-    static const htok_phase phases[] = {HTOK_PHASE_CONNECT, HTOK_PHASE_HANDSHAKE, HTOK_PHASE_HEAD};
-    htok_phase phase;
+    htok_phase phase = c->stage == HTOKI_STAGE_CONNECT     ? HTOK_PHASE_CONNECT
+                       : c->stage == HTOKI_STAGE_HANDSHAKE ? HTOK_PHASE_HANDSHAKE
+                       : c->op.http.final                  ? HTOK_PHASE_BODY
+                                                           : HTOK_PHASE_HEAD;
     if (!htoki_in_attempt(c)) {
         return false;
     }
-    phase = c->op.http.final ? HTOK_PHASE_BODY : phases[c->stage - HTOKI_STAGE_CONNECT];
     if (htoki_left_ms(c->attempt_ms, c->timeout_ms, now) == 0) {
         htoki_attempt_fail(c, HTOK_REASON_TIMEOUT, phase);
         return true;
@@ -8268,7 +8302,7 @@ static htok_kind htoki_start(htok_client *c, htoki_operation operation,
     htok_client_wipe(c);
     memset(&c->op, 0, sizeof c->op);
     htoki_error_clear(&c->error);
-    c->has_item = c->wiped = c->replayed = false;
+    c->has_item = c->wiped = c->replayed = c->maybe_done = false;
     c->attempt = 0;
     request.operation = operation;
     if (operation == HTOKI_CREATE_ORG_TOKEN && !create) {
@@ -8287,8 +8321,11 @@ static htok_kind htoki_start(htok_client *c, htoki_operation operation,
         c->verdict = HTOK_STATE_FAILED;
         return c->error.kind;
     }
-    if (c->open && !htoki_same_origin(&url, &c->url)) {
+    if (!htoki_same_origin(&url, &c->url)) {
         htoki_disconnect(c);
+#if HTOKI_TLS
+        htoki_tls_forget(&c->tls);
+#endif
     }
     c->url = url;
     request.create = create;
@@ -8340,9 +8377,9 @@ HATHORA_TOKENS_API void htok_client_cancel(htok_client *client)
         return;
     }
     htoki_error_clear(&client->error);
-    client->error.attempts = client->attempt + (client->stage != HTOKI_STAGE_BEGIN);
-    client->error.may_have_taken_effect =
-        client->stage == HTOKI_STAGE_EXCHANGE && htoki_op_may_have_taken_effect(&client->op);
+    client->error.attempts = client->attempt + htoki_in_attempt(client);
+    client->error.may_have_taken_effect = client->maybe_done || (client->stage == HTOKI_STAGE_EXCHANGE &&
+                                                                 htoki_op_may_have_taken_effect(&client->op));
     htoki_fail(&client->error, HTOK_REASON_CANCELLED,
                client->stage == HTOKI_STAGE_WAIT ? HTOK_PHASE_WAIT : HTOK_PHASE_NONE);
     client->has_item = false;
@@ -8463,16 +8500,19 @@ static void htoki_collect_scopes(htoki_collector *k, htok_org_token *t)
 {
     size_t bytes = t->scope_count * sizeof(htok_view), i;
     const htok_view *from = t->scopes;
-    htok_view *to;
+    htok_view *to = NULL;
     k->list->bytes_needed += bytes + sizeof(void *);
-    if (!k->list->tokens || k->back - k->front < bytes + sizeof(void *)) {
+    if (k->list->tokens && k->back - k->front >= bytes + sizeof(void *)) {
+        k->back = (k->back - bytes) / sizeof(void *) * sizeof(void *);
+        to = (htok_view *)(void *)((char *)k->list->memory + k->back);
+    } else {
         k->list->tokens = NULL;
-        return;
     }
-    k->back = (k->back - bytes) / sizeof(void *) * sizeof(void *);
-    to = (htok_view *)(void *)((char *)k->list->memory + k->back);
     for (i = 0; i < t->scope_count; i++) {
-        to[i] = htoki_collect_text(k, from[i]);
+        htok_view copy = htoki_collect_text(k, from[i]);
+        if (k->list->tokens) {
+            to[i] = copy;
+        }
     }
     t->scopes = to;
 }
@@ -8483,7 +8523,6 @@ static bool htoki_collect(void *context, const htok_org_token *token)
     htoki_collector *k = (htoki_collector *)context;
     htok_org_token *t;
     htok_org_token copy = *token;
-    size_t i;
     k->list->bytes_needed += sizeof copy;
     if (k->list->tokens && k->back - k->front >= sizeof copy) {
         t = &k->list->tokens[k->list->count];
@@ -8499,14 +8538,8 @@ static bool htoki_collect(void *context, const htok_org_token *token)
     copy.last_four_chars_of_key = htoki_collect_text(k, token->last_four_chars_of_key);
     copy.created_by = htoki_collect_text(k, token->created_by);
     copy.created_at = htoki_collect_text(k, token->created_at);
-    if (copy.scope_count != 0 && k->list->tokens) {
+    if (copy.scope_count != 0) {
         htoki_collect_scopes(k, &copy);
-    } else {
-        k->list->bytes_needed +=
-            copy.scope_count * sizeof(htok_view) + (copy.scope_count ? sizeof(void *) : 0);
-        for (i = 0; i < copy.scope_count; i++) {
-            htoki_collect_text(k, token->scopes[i]);
-        }
     }
     *t = copy;
     k->list->count++;

@@ -1,0 +1,125 @@
+# Everything is built under build/. `make help` lists the targets.
+# CC, CXX, CPPFLAGS, CFLAGS, CXXFLAGS, LDFLAGS and LDLIBS are yours and come last on each command.
+
+CC ?= cc
+CXX ?= c++
+CFLAGS ?= -O2 -g
+CXXFLAGS ?= -O2 -g
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Werror
+OUR_C = -std=c99 $(WARNINGS) -I.
+OUR_CXX = -std=c++11 $(WARNINGS) -I.
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+BEARSSL = -lbearssl
+CMOCKA = -lcmocka
+
+# Our own default flags do not reach the sanitized builds; yours do.
+SAN_CFLAGS = $(SANITIZE) $(if $(filter file,$(origin CFLAGS)),,$(CFLAGS))
+SAN_CXXFLAGS = $(SANITIZE) $(if $(filter file,$(origin CXXFLAGS)),,$(CXXFLAGS))
+
+HEADERS = hathora_tokens.h $(wildcard tests/*/*.h)
+TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c))
+EXAMPLES = $(patsubst %.c,%,$(wildcard examples/*.c)) $(patsubst %.cpp,%,$(wildcard examples/*.cpp))
+TESTS = $(patsubst %.c,%,$(wildcard tests/unit/test_*.c tests/live/test_*.c))
+HARNESS = $(filter-out tests/live/test_%.c,$(wildcard tests/live/*.c))
+PLAIN = $(addprefix build/,$(TOOLS) $(EXAMPLES) $(TESTS))
+SANITIZED = $(addprefix build/san/,$(TOOLS) $(EXAMPLES) $(TESTS))
+SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh)
+OUR_SOURCES = $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.c examples/*.cpp)
+TIDY = $(wildcard tools/*.c examples/*.c)
+
+.PHONY: all need check test-programs demo examples lint clean help
+.DELETE_ON_ERROR:
+
+all: $(addprefix build/,$(TOOLS))
+
+help:
+	@echo 'make all       build/hathora-tokens and build/hathora-emulator'
+	@echo 'make need      install what building, testing and linting lack (Debian)'
+	@echo 'make check     build and run all tests, plain and sanitized; installs what they lack'
+	@echo 'make demo      list, create and revoke against a local emulator over verified TLS'
+	@echo 'make examples  the programs of examples/, in build/examples/'
+	@echo 'make lint      formatting, static analysis, shell scripts'
+	@echo 'make clean     remove build/hathora-*, and all that the targets above left in build/'
+	@echo 'make help      this list'
+
+need:
+	sh tools/need.sh build demo test lint
+
+check:
+	sh tools/need.sh build demo test
+	$(MAKE) -j$(JOBS) test-programs
+	sh tests/run.sh $(addprefix build/,$(TESTS)) $(addprefix build/san/,$(TESTS))
+
+test-programs: $(PLAIN) $(SANITIZED) build/sdk/installed build/certs/made
+
+demo:
+	sh tools/need.sh build demo
+	$(MAKE) all
+	sh tools/demo.sh
+
+examples: $(addprefix build/,$(EXAMPLES))
+
+lint:
+	sh tools/need.sh build lint
+	clang-format --dry-run -Werror $(OUR_SOURCES)
+	shellcheck $(SCRIPTS)
+	printf '%s\n' $(TIDY) | xargs -P $(JOBS) -n 1 sh -c 'clang-tidy --quiet "$$0" -- $(OUR_C)'
+	clang-tidy --quiet $(wildcard examples/*.cpp) -- $(OUR_CXX)
+
+clean:
+	rm -rf build/hathora-* build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
+	    build/compile build/checks build/results build/live
+
+build/hathora-%: tools/hathora-%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
+
+build/san/hathora-%: tools/hathora-%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
+
+build/examples/%: examples/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
+
+build/san/examples/%: examples/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
+
+build/examples/%: examples/%.cpp $(HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(OUR_CXX) $(CPPFLAGS) $(CXXFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
+
+build/san/examples/%: examples/%.cpp $(HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(OUR_CXX) $(CPPFLAGS) $(SAN_CXXFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
+
+build/tests/unit/%: tests/unit/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
+
+build/san/tests/unit/%: tests/unit/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
+
+build/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(HARNESS) $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
+
+build/san/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(HARNESS) $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
+
+# The official SDK, a peer in the tests and nothing else. Exact versions; no script of a package runs.
+build/sdk/installed: Makefile
+	@mkdir -p $(@D)
+	npm install --prefix build/sdk --no-save --no-audit --no-fund --ignore-scripts \
+	    @hathora/cloud-sdk-typescript@2.25.6 zod@3.25.76
+	touch $@
+
+# Remade on every run where a certificate is about to expire.
+.PHONY: build/certs/made
+build/certs/made:
+	sh tests/certs.sh build/certs

@@ -1,0 +1,44 @@
+#!/bin/sh
+# What no file of the project may hold.
+set -eu
+
+cd "$(dirname "$0")/../.."
+out=build/checks
+mkdir -p "$out"
+status=0
+
+if git rev-parse --is-inside-work-tree >"$out/git" 2>&1; then
+    git ls-files --cached --others --exclude-standard >"$out/listed"
+else
+    find . -type f ! -path './build/*' ! -path './.git/*' | sed 's|^\./||' >"$out/listed"
+fi
+while IFS= read -r file; do
+    if [ -f "$file" ]; then echo "$file"; fi
+done <"$out/listed" >"$out/files"
+
+# absent NAME PATTERN [FILES]: no line of any text file, or of those whose name matches FILES, does.
+absent() {
+    grep -E "${3:-.}" "$out/files" | xargs -d "\n" grep -nIE "$2" -- >"$out/found" || true
+    if [ -s "$out/found" ]; then
+        echo "not ok $1"
+        sed 's/^/    /' "$out/found"
+        status=1
+    else
+        echo "ok $1"
+    fi
+}
+
+# The brackets keep this file itself from matching.
+absent "no path of a machine" '(^|[^a-zA-Z0-9_.])/(work|root|home|Users)/[a-zA-Z0-9]'
+absent "no unfinished work" '(^|[^a-zA-Z])(TO[D]O|FIX[M]E)([^a-zA-Z]|$)'
+sources='[.](c|cpp|h|mjs|sh|awk|md)$|^Makefile$|^[.]ci/'
+absent "no white space at the end of a line" '[[:blank:]]$' "$sources"
+absent "no carriage return" "$(printf '\r')\$" "$sources"
+
+if grep -q . "$out/files"; then
+    echo "ok there are files to look at"
+else
+    echo "not ok there are files to look at"
+    status=1
+fi
+exit "$status"

@@ -1,0 +1,3 @@
+/* The implementation, first in the file. */
+#define HATHORA_TOKENS_IMPLEMENTATION
+#include "hathora_tokens.h"

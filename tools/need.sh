@@ -1,0 +1,137 @@
+#!/bin/sh
+# need.sh GROUP...: installs the Debian packages that the groups build, demo, test and lint lack, and no others.
+# Without apt-get it names them and fails when something is missing.
+set -eu
+
+cc=${CC:-cc}
+lacking=
+fetch_nginx=
+
+# lack PACKAGE...: remembers a package to install, once.
+lack() {
+    for package in "$@"; do
+        case " $lacking " in
+        *" $package "*) ;;
+        *) lacking="$lacking $package" ;;
+        esac
+    done
+}
+
+# program NAME PACKAGE...
+program() {
+    name=$1
+    shift
+    if ! command -v "$name" >/dev/null 2>&1; then
+        lack "$@"
+    fi
+}
+
+# compiles TEXT FLAGS PACKAGE...: compiles and links TEXT with the compiler in use, and with the user's flags.
+compiles() {
+    text=$1 flags=$2
+    shift 2
+    # The flags are lists of words.
+    # shellcheck disable=SC2086
+    if ! printf '%b\n' "$text" |
+        $cc ${CPPFLAGS-} ${CFLAGS-} -x c - -o "$scratch/out" ${LDFLAGS-} $flags ${LDLIBS-} >/dev/null 2>&1; then
+        lack "$@"
+    fi
+}
+
+find_lacking() {
+    lacking='' fetch_nginx=''
+    for group in "$@"; do
+        case $group in
+        build)
+            program "${cc%% *}" gcc libc6-dev
+            compiles '#include <bearssl.h>\nint main(void) { return br_sha256_vtable.context_size == 0; }' \
+                -lbearssl libbearssl-dev libc6-dev
+            compiles '#include <jsmn.h>\nint main(void) { return 0; }' '' libjsmn-dev
+            ;;
+        demo) program openssl openssl ;;
+        test)
+            program git git
+            program g++ g++
+            program clang clang
+            program tcc tcc
+            program openssl openssl
+            program curl curl ca-certificates
+            program node nodejs
+            program npm npm
+            compiles '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n
+                #include <cmocka.h>\nint main(void) { return &_cmocka_run_group_tests == 0; }' \
+                -lcmocka libcmocka-dev
+            compiles 'int main(void) { return 0; }' '-fsanitize=address,undefined' "$sanitizers"
+            if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] &&
+                [ ! -x build/nginx/usr/sbin/nginx ]; then
+                fetch_nginx=1
+                program update-ca-certificates ca-certificates
+            fi
+            ;;
+        lint)
+            program clang clang
+            program clang-format clang-format
+            program clang-tidy clang-tidy
+            program shellcheck shellcheck
+            ;;
+        *)
+            echo "tools/need.sh: no group $group; there are build, demo, test and lint" >&2
+            exit 2
+            ;;
+        esac
+    done
+}
+
+run() {
+    echo "$*"
+    "$@"
+}
+
+# As root, or by sudo.
+admin() {
+    if [ "$(id -u)" = 0 ]; then
+        run env DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        run sudo env DEBIAN_FRONTEND=noninteractive "$@"
+    fi
+}
+
+# nginx is unpacked into build/, not installed: the package would start a web server on this machine.
+unpack_nginx() {
+    rm -rf build/nginx
+    mkdir -p build/nginx
+    (cd build/nginx && run apt-get download nginx && run dpkg-deb --extract nginx_*.deb .)
+}
+
+mkdir -p build
+scratch=$(mktemp -d build/need.XXXXXX)
+trap 'rm -rf "$scratch"' EXIT
+# The run-time libraries of the sanitizers belong to one version of the compiler.
+version=$($cc -dumpversion 2>/dev/null || true)
+case $($cc --version 2>/dev/null || true) in
+*clang*) sanitizers=libclang-rt-${version%%.*}-dev ;;
+*) sanitizers=libgcc-${version%%.*}-dev ;;
+esac
+
+find_lacking "$@"
+if [ -z "$lacking$fetch_nginx" ]; then
+    exit 0
+fi
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "tools/need.sh: please install what Debian calls$lacking${fetch_nginx:+ nginx}" >&2
+    exit 1
+fi
+admin apt-get -q update
+if [ -n "$lacking" ]; then
+    # The packages are a list of words.
+    # shellcheck disable=SC2086
+    admin apt-get -q install -y --no-install-recommends $lacking
+fi
+if [ -n "$fetch_nginx" ]; then
+    unpack_nginx
+fi
+find_lacking "$@"
+if [ -n "$lacking$fetch_nginx" ]; then
+    echo "tools/need.sh: still missing after installing:$lacking${fetch_nginx:+ nginx}" >&2
+    exit 1
+fi
