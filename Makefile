@@ -26,7 +26,7 @@ HARNESS = $(filter-out tests/live/test_%.c,$(wildcard tests/live/*.c))
 PLAIN = $(addprefix build/,$(TOOLS) $(EXAMPLES) $(TESTS))
 SANITIZED = $(addprefix build/san/,$(TOOLS) $(EXAMPLES) $(TESTS))
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh)
-OUR_SOURCES = $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.c examples/*.cpp)
+OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.c examples/*.cpp)
 TIDY = $(wildcard tools/*.c examples/*.c)
 
 .PHONY: all need check test-programs demo examples lint clean help

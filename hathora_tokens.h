@@ -195,9 +195,10 @@ extern "C" {
 
 /* >>types ------------------------------------------------------------------------------------------------ */
 
-/* Bytes with a length. Text in results is UTF-8; a lone surrogate escape of JSON (RFC 8259 section 8.2) becomes
-   its three-byte form, which no other input can produce. A NUL follows the last byte of every string that comes
-   out of a JSON answer, so ptr also serves where C wants a string, unless the text itself holds a NUL. */
+/* Bytes with a length. Text in results is UTF-8; a lone surrogate escape of JSON (RFC 8259 section 8.2)
+   becomes its three-byte form, which no other input can produce. A NUL follows the last byte of every string
+   that comes out of a JSON answer, so ptr also serves where C wants a string, unless the text itself holds a
+   NUL. */
 typedef struct htok_view {
     const char *ptr;
     size_t len;
@@ -217,22 +218,16 @@ typedef enum htok_kind {
 } htok_kind;
 
 /* Where in a call a failure happened. */
+/* clang-format off */
 typedef enum htok_phase {
-    HTOK_PHASE_NONE,
-    HTOK_PHASE_OPTION,
-    HTOK_PHASE_LOOKUP,
-    HTOK_PHASE_CONNECT,
-    HTOK_PHASE_HANDSHAKE,
-    HTOK_PHASE_SEND,
-    HTOK_PHASE_HEAD,
-    HTOK_PHASE_BODY,
-    HTOK_PHASE_JSON,
-    HTOK_PHASE_MODEL,
-    HTOK_PHASE_WAIT
+    HTOK_PHASE_NONE, HTOK_PHASE_OPTION, HTOK_PHASE_LOOKUP, HTOK_PHASE_CONNECT, HTOK_PHASE_HANDSHAKE,
+    HTOK_PHASE_SEND, HTOK_PHASE_HEAD, HTOK_PHASE_BODY, HTOK_PHASE_JSON, HTOK_PHASE_MODEL, HTOK_PHASE_WAIT
 } htok_phase;
+/* clang-format on */
 
-/* Every reason for a failure: name, the kind it belongs to, and its text. Numbers may change between versions;
-   htok_reason_name() is stable. */
+/* Every reason for a failure: name, the kind it belongs to, and its text. Numbers may change between
+   versions; htok_reason_name() is stable. */
+/* clang-format off */
 #define HTOK_REASONS(X)                                                                                      \
     X(NONE, OK, "no error")                                                                                  \
     X(ARGUMENT_NULL, INVALID_REQUEST_ERROR, "a required argument is null")                                   \
@@ -305,8 +300,7 @@ typedef enum htok_phase {
     X(BODY_TRUNCATED, RESPONSE_VALIDATION_ERROR, "the body ended early")                                     \
     X(BODY_LIMIT, RESPONSE_VALIDATION_ERROR, "the body is larger than the limit")                            \
     X(ERROR_BODY_LIMIT, RESPONSE_VALIDATION_ERROR, "the error body is larger than the limit")                \
-    X(ELEMENT_LIMIT, RESPONSE_VALIDATION_ERROR,                                                              \
-      "a JSON element is over its limit or does not fit into the work buffer")                               \
+    X(ELEMENT_LIMIT, RESPONSE_VALIDATION_ERROR, "a JSON element is over its limit or does not fit into the work buffer")          \
     X(JSON_SYNTAX, RESPONSE_VALIDATION_ERROR, "malformed JSON (RFC 8259)")                                   \
     X(JSON_UTF8, RESPONSE_VALIDATION_ERROR, "JSON that is not UTF-8 (RFC 8259 section 8.1)")                 \
     X(JSON_DEPTH, RESPONSE_VALIDATION_ERROR, "JSON nested deeper than the limit")                            \
@@ -324,6 +318,7 @@ typedef enum htok_phase {
     X(TOKEN_PROVIDER, UNEXPECTED_CLIENT_ERROR, "the token provider failed")                                  \
     X(LIST_FULL, UNEXPECTED_CLIENT_ERROR, "the list does not fit into the given memory")                     \
     X(INTERNAL, UNEXPECTED_CLIENT_ERROR, "the client reached a state it should not")
+/* clang-format on */
 #define HTOK_REASON_ENTRY(name, kind, text) HTOK_REASON_##name,
 typedef enum htok_reason { HTOK_REASONS(HTOK_REASON_ENTRY) HTOK_REASON_COUNT } htok_reason;
 #undef HTOK_REASON_ENTRY
@@ -421,8 +416,9 @@ typedef struct htok_retry {
     const char *codes;             /* statuses and families; NULL: "429,500,502,503,504" */
 } htok_retry;
 
-/* One extra request field. The value is treated as a secret. Authorization, Host, Content-Length, Content-Type,
-   Transfer-Encoding, Connection, TE, Upgrade and Expect are refused; User-Agent and Accept replace the client's. */
+/* One extra request field. The value is treated as a secret. Authorization, Host, Content-Length,
+   Content-Type, Transfer-Encoding, Connection, TE, Upgrade and Expect are refused; User-Agent and Accept
+   replace the client's. */
 typedef struct htok_header {
     const char *name, *value;
 } htok_header;
@@ -435,8 +431,8 @@ typedef struct htok_allocator htok_allocator;
 typedef struct htok_files htok_files;
 typedef struct htok_logger htok_logger;
 
-/* Options of a client. All zero means all defaults. Pointers are borrowed: what they point to must stay as it is
-   until htok_client_close(). */
+/* Options of a client. All zero means all defaults. Pointers are borrowed: what they point to must stay as it
+   is until htok_client_close(). */
 typedef struct htok_client_options {
     uint32_t timeout_ms;         /* one attempt, look-up to last byte; 0: 30000; HTOK_NO_TIMEOUT: none */
     uint32_t connect_timeout_ms; /* look-up, TCP and TLS of one attempt; 0: 10000 */
@@ -473,7 +469,8 @@ typedef struct htok_client_options {
     const htok_logger *logger; /* NULL: silence */
 } htok_client_options;
 
-/* Options of one call. All zero, or NULL for the whole, means what the client says. Borrowed until the call ends. */
+/* Options of one call. All zero, or NULL for the whole, means what the client says. Borrowed until the call
+   ends. */
 typedef struct htok_call_options {
     uint32_t timeout_ms, connect_timeout_ms;
     const char *server_url, *org_id;
@@ -558,7 +555,8 @@ struct htok_allocator {
 
 struct htok_files {
     void *context;
-    /* Reads at most size bytes of the file and returns how many; size + 1 when it holds more; -1 with *os_error set. */
+    /* Reads at most size bytes of the file and returns how many; size + 1 when it holds more; -1 with
+       *os_error set. */
     int64_t (*read)(void *context, const char *path, void *buffer, size_t size, int *os_error);
 };
 
@@ -569,25 +567,26 @@ struct htok_logger {
 
 /* >>api -------------------------------------------------------------------------------------------------- */
 
-/* Every function may be called from any thread, but only one at a time per client. A function that returns a kind
-   returns HTOK_OK or the kind that htok_client_error() then has. */
+/* Every function may be called from any thread, but only one at a time per client. A function that returns a
+   kind returns HTOK_OK or the kind that htok_client_error() then has. */
 
-/* Bytes of memory that htok_client_init() needs for these options (NULL: defaults), at any alignment; 0 when a
-   size in them is out of range. For static memory with default sizes HTOK_CLIENT_BYTES is enough. */
+/* Bytes of memory that htok_client_init() needs for these options (NULL: defaults), at any alignment; 0 when
+   a size in them is out of range. For static memory with default sizes HTOK_CLIENT_BYTES is enough. */
 HATHORA_TOKENS_API size_t htok_client_bytes(const htok_client_options *options);
 
-/* Makes a client in the caller's memory of the given size; allocates nothing and opens nothing. options may be
-   NULL. On success *client is the client, which lives in memory until htok_client_close(); on failure it is NULL
-   and *error (may be NULL) tells why. Errors: InvalidRequestError for a null or too small block, an option that
-   is out of range or malformed (named in error->path), a missing hook, or trust from a file, which needs
-   htok_client_create(). Without trust in options this build's compiled-in default is none: https calls fail. */
+/* Makes a client in the caller's memory of the given size; allocates nothing and opens nothing. options may
+   be NULL. On success *client is the client, which lives in memory until htok_client_close(); on failure it
+   is NULL and *error (may be NULL) tells why. Errors: InvalidRequestError for a null or too small block, an
+   option that is out of range or malformed (named in error->path), a missing hook, or trust from a file,
+   which needs htok_client_create(). Without trust in options this build's compiled-in default is none: https
+   calls fail. */
 HATHORA_TOKENS_API htok_kind htok_client_init(htok_client **client, void *memory, size_t bytes,
                                               const htok_client_options *options, htok_error *error);
 
-/* Like htok_client_init(), with one block from options->allocator, and one more for the trusted certificates when
-   they come from options->trust_file or, without either, from the system's bundle. Reads that file here and never
-   again. Errors: those of htok_client_init(); InvalidRequestError when no certificate could be loaded (detail
-   names the paths tried); UnexpectedClientError when memory ran out. */
+/* Like htok_client_init(), with one block from options->allocator, and one more for the trusted certificates
+   when they come from options->trust_file or, without either, from the system's bundle. Reads that file here
+   and never again. Errors: those of htok_client_init(); InvalidRequestError when no certificate could be
+   loaded (detail names the paths tried); UnexpectedClientError when memory ran out. */
 HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok_client_options *options,
                                                 htok_error *error);
 
@@ -598,25 +597,26 @@ HATHORA_TOKENS_API void htok_client_close(htok_client *client);
 /* The options in force, defaults filled in; valid until close. */
 HATHORA_TOKENS_API const htok_client_options *htok_client_effective_options(const htok_client *client);
 
-/* GetOrgTokens: starts listing the tokens of an organization. Checks everything and sends nothing yet; the call
-   proceeds in htok_client_poll(), which hands out one OrgToken at a time with HTOK_STATE_ITEM. What was handed out
-   counts only once the call ends with HTOK_STATE_DONE: the answer may still break. Errors: InvalidRequestError. */
+/* GetOrgTokens: starts listing the tokens of an organization. Checks everything and sends nothing yet; the
+   call proceeds in htok_client_poll(), which hands out one OrgToken at a time with HTOK_STATE_ITEM. What was
+   handed out counts only once the call ends with HTOK_STATE_DONE: the answer may still break. Errors:
+   InvalidRequestError. */
 HATHORA_TOKENS_API htok_kind htok_get_org_tokens_start(htok_client *client, const htok_call_options *options);
 
-/* CreateOrgToken: starts creating a token. request and what it points to must stay until the call ends. The call
-   is never sent twice: once a byte may have reached the server, a failure without an answer ends the call with
-   may_have_taken_effect, and a list shows whether the name exists. Errors: InvalidRequestError. */
+/* CreateOrgToken: starts creating a token. request and what it points to must stay until the call ends. The
+   call is never sent twice: once a byte may have reached the server, a failure without an answer ends the
+   call with may_have_taken_effect, and a list shows whether the name exists. Errors: InvalidRequestError. */
 HATHORA_TOKENS_API htok_kind htok_create_org_token_start(htok_client *client,
                                                          const htok_create_org_token_request *request,
                                                          const htok_call_options *options);
 
-/* RevokeOrgToken: starts revoking the token with this id (percent-encoded as it is sent), which must stay until
-   the call ends. Errors: InvalidRequestError when the id is empty, "." or "..", or not UTF-8. */
+/* RevokeOrgToken: starts revoking the token with this id (percent-encoded as it is sent), which must stay
+   until the call ends. Errors: InvalidRequestError when the id is empty, "." or "..", or not UTF-8. */
 HATHORA_TOKENS_API htok_kind htok_revoke_org_token_start(htok_client *client, const char *org_token_id,
                                                          const htok_call_options *options);
 
-/* Takes the call one step further and returns at once: a bounded number of transport steps, at most one of them
-   a handshake step with public-key arithmetic. After the end it repeats the verdict. */
+/* Takes the call one step further and returns at once: a bounded number of transport steps, at most one of
+   them a handshake step with public-key arithmetic. After the end it repeats the verdict. */
 HATHORA_TOKENS_API htok_state htok_client_poll(htok_client *client);
 
 /* What to wait for before the next poll: fits poll(), epoll, libuv and a frame loop alike. */
@@ -625,7 +625,8 @@ HATHORA_TOKENS_API htok_wait htok_client_wait(const htok_client *client);
 /* Ends a call in progress as RequestAbortedError and closes its connection; without one it does nothing. */
 HATHORA_TOKENS_API void htok_client_cancel(htok_client *client);
 
-/* The error of the last call, with kind HTOK_OK while there is none; never NULL. Valid until the next start. */
+/* The error of the last call, with kind HTOK_OK while there is none; never NULL. Valid until the next start.
+   */
 HATHORA_TOKENS_API const htok_error *htok_client_error(const htok_client *client);
 
 /* The OrgToken found by a poll that returned HTOK_STATE_ITEM, else NULL. Valid until the next poll. */
@@ -637,15 +638,16 @@ HATHORA_TOKENS_API const htok_created_org_token *htok_client_created(const htok_
 /* The result of a revoke that is done: what the API answered; false when no revoke is done. */
 HATHORA_TOKENS_API bool htok_client_revoked(const htok_client *client);
 
-/* Overwrites the last answer, with the plain-text token in it, as soon as the caller has used it. The next start
-   and htok_client_close() do it too. */
+/* Overwrites the last answer, with the plain-text token in it, as soon as the caller has used it. The next
+   start and htok_client_close() do it too. */
 HATHORA_TOKENS_API void htok_client_wipe(htok_client *client);
 
 #ifndef HATHORA_TOKENS_NO_BLOCKING
 /* The calls below wait until the call has ended, in poll() on the wait of htok_client_wait(). They need the
    built-in sockets, and end with InvalidRequestError (HOOK_MISSING) on a transport without descriptors. */
 
-/* Lists; gives each token to each(), which returns false to cancel the call. See htok_get_org_tokens_start(). */
+/* Lists; gives each token to each(), which returns false to cancel the call. See htok_get_org_tokens_start().
+   */
 HATHORA_TOKENS_API htok_kind htok_get_org_tokens(htok_client *client, const htok_call_options *options,
                                                  bool (*each)(void *context, const htok_org_token *token),
                                                  void *context);
@@ -659,8 +661,8 @@ typedef struct htok_org_token_list {
     size_t bytes_needed; /* out: a size of memory in which this list fits, also when it did not */
 } htok_org_token_list;
 
-/* Lists into list->memory, all or nothing. Errors: those of a list; UnexpectedClientError (LIST_FULL) when the
-   memory is too small, with bytes_needed set. */
+/* Lists into list->memory, all or nothing. Errors: those of a list; UnexpectedClientError (LIST_FULL) when
+   the memory is too small, with bytes_needed set. */
 HATHORA_TOKENS_API htok_kind htok_collect_org_tokens(htok_client *client, const htok_call_options *options,
                                                      htok_org_token_list *list);
 
@@ -675,8 +677,9 @@ HATHORA_TOKENS_API htok_kind htok_revoke_org_token(htok_client *client, const ch
                                                    const htok_call_options *options, bool *revoked);
 #endif
 
-/* The functions below write text and a NUL, at most size bytes in all, and return the length of the whole text
-   without the NUL, as snprintf() does: a result of size or more means it was cut. buffer may be NULL with 0. */
+/* The functions below write text and a NUL, at most size bytes in all, and return the length of the whole
+   text without the NUL, as snprintf() does: a result of size or more means it was cut. buffer may be NULL
+   with 0. */
 
 /* One line for people: kind, message or reason, where, why and what to do. Safe to print on a terminal. */
 HATHORA_TOKENS_API size_t htok_error_format(const htok_error *error, char *buffer, size_t size);
@@ -689,7 +692,8 @@ HATHORA_TOKENS_API size_t htok_org_token_json(const htok_org_token *token, char 
 HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_token *created, char *buffer,
                                                       size_t size);
 
-/* Names for numbers, never NULL: "ApiError"; "CERTIFICATE_NAME"; a sentence; "handshake"; "BR_ERR_X509_EXPIRED". */
+/* Names for numbers, never NULL: "ApiError"; "CERTIFICATE_NAME"; a sentence; "handshake";
+   "BR_ERR_X509_EXPIRED". */
 HATHORA_TOKENS_API const char *htok_kind_name(htok_kind kind);
 HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason);
 HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason);
@@ -707,8 +711,8 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
 #define HATHORA_TOKENS_IMPLEMENTED
 
 /* >>config ----------------------------------------------------------------------------------------------- */
-/* Knobs, compiler shims and compile-time checks. Takes the user's macros; gives HTOKI_ macros, all undefined at
-   the end of the file. Must not know: anything about HTTP, JSON or TLS. */
+/* Knobs, compiler shims and compile-time checks. Takes the user's macros; gives HTOKI_ macros, all undefined
+   at the end of the file. Must not know: anything about HTTP, JSON or TLS. */
 
 #ifdef HATHORA_TOKENS_NO_TLS
 #define HTOKI_TLS 0
@@ -951,7 +955,8 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
 HTOKI_STATIC_ASSERT(sizeof(int) >= 4 || sizeof(size_t) >= 2, integer_sizes) HTOKI_UNUSED;
 
 /* >>bytes ------------------------------------------------------------------------------------------------ */
-/* Views, character classes, UTF-8, the bounded writer, wiping. Takes and gives bytes. Must not know: errors. */
+/* Views, character classes, UTF-8, the bounded writer, wiping. Takes and gives bytes. Must not know: errors.
+   */
 
 /* Overwrites through a volatile pointer, which no optimiser may drop. */
 static void htoki_wipe(void *memory, size_t bytes)
@@ -970,7 +975,8 @@ static htok_view htoki_view(const char *ptr, size_t len)
     return v;
 }
 
-/* No text that a caller gives is longer; it keeps the loop below bounded, and compilers from calling strlen(). */
+/* No text that a caller gives is longer; it keeps the loop below bounded, and compilers from calling
+   strlen(). */
 enum { HTOKI_TEXT_BYTES_MAX = 1 << 24 };
 
 static htok_view htoki_text(const char *text)
@@ -1145,8 +1151,9 @@ static size_t htoki_utf8_encode(uint32_t c, char *out)
     return 4;
 }
 
-/* The bounded writer: keeps the window [skip, skip + size) of all that is written and counts the rest. Writing the
-   same text again with a later window resumes it, so a text of any length needs no buffer of its own. */
+/* The bounded writer: keeps the window [skip, skip + size) of all that is written and counts the rest.
+   Writing the same text again with a later window resumes it, so a text of any length needs no buffer of its
+   own. */
 typedef struct htoki_writer {
     char *out;
     size_t size, total, skip;
@@ -1234,8 +1241,8 @@ static bool htoki_is_deceptive(uint32_t c)
            (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
-/* Text that is safe on a terminal: controls as \n, \r, \t or \xHH, deceptive code points as \u{H}, other bytes
-   that are not UTF-8 as \xHH, a backslash doubled. */
+/* Text that is safe on a terminal: controls as \n, \r, \t or \xHH, deceptive code points as \u{H}, other
+   bytes that are not UTF-8 as \xHH, a backslash doubled. */
 static void htoki_put_printable(htoki_writer *w, htok_view text)
 {
     size_t at = 0;
@@ -1266,7 +1273,8 @@ static void htoki_put_printable(htoki_writer *w, htok_view text)
 }
 
 /* >>error ------------------------------------------------------------------------------------------------ */
-/* Filling the error record and writing it as a line. Takes a reason and details. Must not know: who failed. */
+/* Filling the error record and writing it as a line. Takes a reason and details. Must not know: who failed.
+   */
 
 static const unsigned char htoki_reason_kinds[] = {
 #define HTOKI_REASON_KIND(name, kind, text) HTOK_##kind,
@@ -1324,8 +1332,8 @@ static htok_kind htoki_fail_option(htok_error *e, htok_reason reason, const char
 }
 
 /* >>url -------------------------------------------------------------------------------------------------- */
-/* Endpoint URLs (RFC 3986) and percent-encoding. Takes text; gives host, address, port and path prefix, or a reason
-   and an offset. Must not know: sockets, HTTP. */
+/* Endpoint URLs (RFC 3986) and percent-encoding. Takes text; gives host, address, port and path prefix, or a
+   reason and an offset. Must not know: sockets, HTTP. */
 
 typedef struct htoki_url {
     bool secure;
@@ -1440,8 +1448,8 @@ static bool htoki_address_is_loopback(const htok_address *address)
     return memcmp(address->bytes, v6, 16) == 0 || memcmp(address->bytes, mapped, 13) == 0;
 }
 
-/* A host name of letters, digits, hyphens and underscores in labels of 1 to 63. A last label of digits would let
-   look-up functions read the name as an address in one of inet_aton's odd forms. */
+/* A host name of letters, digits, hyphens and underscores in labels of 1 to 63. A last label of digits would
+   let look-up functions read the name as an address in one of inet_aton's odd forms. */
 static bool htoki_host_name_ok(htok_view host)
 {
     size_t i, label = 0;
@@ -1492,8 +1500,8 @@ static bool htoki_path_char(htok_view path, size_t *at, char *c)
     return *c == '/' || htoki_is_pchar(*c);
 }
 
-/* Segments of pchar, none of them "." or ".." in any spelling: those would climb. Returns the offset at fault or the
-   path's length. */
+/* Segments of pchar, none of them "." or ".." in any spelling: those would climb. Returns the offset at fault
+   or the path's length. */
 static size_t htoki_path_check(htok_view path)
 {
     size_t at = 0, dots = 0, others = 0, begin = 0;
@@ -1674,7 +1682,8 @@ static int htoki_days_in_month(int year, int month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
-/* Unix seconds of a checked date and time; a second of 60 is the next minute's first. False when out of range. */
+/* Unix seconds of a checked date and time; a second of 60 is the next minute's first. False when out of
+   range. */
 static bool htoki_seconds_from_date(int year, int month, int day, int hour, int minute, int second,
                                     int64_t *out)
 {
@@ -1778,8 +1787,9 @@ static bool htoki_take_month(htok_view text, size_t *at, int *month)
     return *month != 0;
 }
 
-/* HTTP-date, all three forms (RFC 9110 section 5.6.7), to Unix seconds. The day's name is not compared with the date.
-   A two-digit year more than 50 years ahead is in the last century; this_year says which that is. */
+/* HTTP-date, all three forms (RFC 9110 section 5.6.7), to Unix seconds. The day's name is not compared with
+   the date. A two-digit year more than 50 years ahead is in the last century; this_year says which that is.
+   */
 static bool htoki_http_date_parse(htok_view text, int this_year, int64_t *unix_seconds)
 {
     size_t at = 0;
@@ -1815,8 +1825,8 @@ static bool htoki_http_date_parse(htok_view text, int this_year, int64_t *unix_s
     return ok && htoki_seconds_from_date(year, month, day, clock[0], clock[1], clock[2], unix_seconds);
 }
 
-/* The wait that a Retry-After value asks for, in ms (RFC 9110 section 10.2.3); -1 when malformed, or a date while the
-   time is unknown. A date in the past is 0. */
+/* The wait that a Retry-After value asks for, in ms (RFC 9110 section 10.2.3); -1 when malformed, or a date
+   while the time is unknown. A date in the past is 0. */
 static int64_t htoki_retry_after_ms(htok_view value, bool time_known, int64_t unix_seconds)
 {
     const int64_t most = (int64_t)1 << 40;
@@ -1834,9 +1844,9 @@ static int64_t htoki_retry_after_ms(htok_view value, bool time_known, int64_t un
 }
 
 /* >>json scan -------------------------------------------------------------------------------------------- */
-/* A strict incremental scanner for RFC 8259. Takes bytes in pieces of any size; gives the ends of values down to a
-   watched depth, or a reason and an offset. Needs no memory for what it has read but one bit a level. Must not know:
-   what the values mean. */
+/* A strict incremental scanner for RFC 8259. Takes bytes in pieces of any size; gives the ends of values down
+   to a watched depth, or a reason and an offset. Needs no memory for what it has read but one bit a level.
+   Must not know: what the values mean. */
 
 typedef enum htoki_scan_event {
     HTOKI_SCAN_MORE,  /* all bytes are consumed */
@@ -2064,8 +2074,8 @@ static bool htoki_scan_number_complete(htoki_scan_state state)
            state == HTOKI_S_EXPONENT;
 }
 
-/* Length of the run of string bytes that need no look: ASCII but quote, backslash and controls. Eight at a time, by
-   the carries that a subtraction leaves in the high bits of a word's bytes. */
+/* Length of the run of string bytes that need no look: ASCII but quote, backslash and controls. Eight at a
+   time, by the carries that a subtraction leaves in the high bits of a word's bytes. */
 static size_t htoki_plain_run(const char *bytes, size_t len)
 {
     const uint64_t ones = ~(uint64_t)0 / 255, highs = ones * 128;
@@ -2090,8 +2100,8 @@ static size_t htoki_plain_run(const char *bytes, size_t len)
     return at;
 }
 
-/* Consumes bytes up to the next event; *consumed says how many. An event's bytes are never consumed past it, and an
-   error leaves the byte at fault at s->offset. */
+/* Consumes bytes up to the next event; *consumed says how many. An event's bytes are never consumed past it,
+   and an error leaves the byte at fault at s->offset. */
 static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t len, size_t *consumed)
 {
     htoki_scan_event event = HTOKI_SCAN_MORE;
@@ -2158,8 +2168,8 @@ static bool htoki_scan_finish(htoki_scan *s)
 }
 
 /* >>json read -------------------------------------------------------------------------------------------- */
-/* jsmn over one complete, already checked element; strings decoded where they stand. Takes a buffer with the text at
-   its front; gives tokens and views into it. Must not know: which members there are. */
+/* jsmn over one complete, already checked element; strings decoded where they stand. Takes a buffer with the
+   text at its front; gives tokens and views into it. Must not know: which members there are. */
 
 /* jsmn under names of our own, whatever the user does with a jsmn.h of theirs before or after. */
 #ifdef JSMN_H
@@ -2297,8 +2307,8 @@ static size_t htoki_align(size_t value, size_t alignment)
     return (value + alignment - 1) / alignment * alignment;
 }
 
-/* Tokenizes the first len bytes of the buffer, which htoki_scan has found to be one whole object, and which must begin
-   at an address that is aligned for a pointer. False when the tokens do not fit behind it. */
+/* Tokenizes the first len bytes of the buffer, which htoki_scan has found to be one whole object, and which
+   must begin at an address that is aligned for a pointer. False when the tokens do not fit behind it. */
 static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, size_t len)
 {
     htoki_jsmn_parser parser;
@@ -2344,8 +2354,8 @@ static uint32_t htoki_json_hex4(const char *digits)
     return c;
 }
 
-/* Decodes the escape at text (after its backslash), joining surrogate pairs; a lone surrogate stays one. Writes 1 to 4
-   bytes and returns how many bytes of text it took. */
+/* Decodes the escape at text (after its backslash), joining surrogate pairs; a lone surrogate stays one.
+   Writes 1 to 4 bytes and returns how many bytes of text it took. */
 static size_t htoki_json_unescape(const char *text, size_t len, char *out, size_t *out_len)
 {
     static const char names[] = "bfnrt", codes[] = "\b\f\n\r\t";
@@ -2411,7 +2421,8 @@ static bool htoki_json_spells(htok_view raw, const char *name)
     return matched == name_len;
 }
 
-/* A string token's text, decoded where it stands, a NUL in place of its closing quote. Once for each token. */
+/* A string token's text, decoded where it stands, a NUL in place of its closing quote. Once for each token.
+   */
 static htok_view htoki_json_string(htoki_json *j, int token)
 {
     char *begin = j->text + j->tokens[token].start;
@@ -2536,8 +2547,8 @@ static void htoki_put_create_body(htoki_writer *w, const htok_create_org_token_r
 }
 
 /* >>http request ----------------------------------------------------------------------------------------- */
-/* Request line, fields and body (RFC 9112 sections 3 to 6), each value checked before. Takes views; gives bytes. Must
-   not know: where they go. */
+/* Request line, fields and body (RFC 9112 sections 3 to 6), each value checked before. Takes views; gives
+   bytes. Must not know: where they go. */
 
 typedef enum htoki_operation {
     HTOKI_GET_ORG_TOKENS,
@@ -2788,8 +2799,8 @@ static void htoki_put_request(htoki_writer *w, const htoki_request *r)
 }
 
 /* >>http response ---------------------------------------------------------------------------------------- */
-/* One answer (RFC 9112): interim heads, status line, fields, framing, body, trailers. Takes bytes in pieces of any
-   size; gives the head's facts and the body's bytes where they stand. Must not know: JSON, sockets. */
+/* One answer (RFC 9112): interim heads, status line, fields, framing, body, trailers. Takes bytes in pieces
+   of any size; gives the head's facts and the body's bytes where they stand. Must not know: JSON, sockets. */
 
 typedef enum htoki_http_event {
     HTOKI_HTTP_MORE, /* all bytes are consumed */
@@ -2907,7 +2918,8 @@ static bool htoki_list_has(htok_view list, const char *word)
     return false;
 }
 
-/* The media type of a Content-Type value, parameters left out (RFC 9110 section 8.3.1), is application/json. */
+/* The media type of a Content-Type value, parameters left out (RFC 9110 section 8.3.1), is application/json.
+   */
 static bool htoki_is_json_type(htok_view value)
 {
     size_t end = 0;
@@ -2923,7 +2935,8 @@ static void htoki_http_note(htoki_http *h, htok_view value)
     h->note_cut = h->value_cut || value.len >= sizeof h->note;
 }
 
-/* A field line of the final head or an interim one is complete. Only what frames or describes the answer counts. */
+/* A field line of the final head or an interim one is complete. Only what frames or describes the answer
+   counts. */
 static htok_reason htoki_http_field(htoki_http *h)
 {
     htok_view name = htoki_view(h->name, h->name_len), value = htoki_http_value(h);
@@ -3269,10 +3282,11 @@ static htoki_http_event htoki_http_eof(htoki_http *h, bool clean)
 }
 
 /* >>retry ------------------------------------------------------------------------------------------------ */
-/* Whether and when to try again. A pure function of policy, outcome, attempt, elapsed time and a random number. Must
-   not know: clocks, sockets. */
+/* Whether and when to try again. A pure function of policy, outcome, attempt, elapsed time and a random
+   number. Must not know: clocks, sockets. */
 
-/* Calls match for each entry of "429,5XX"; returns false when the text is malformed. With status 0 it only checks. */
+/* Calls match for each entry of "429,5XX"; returns false when the text is malformed. With status 0 it only
+   checks. */
 static bool htoki_codes_match(const char *codes, int status, bool *match)
 {
     size_t at = 0;
@@ -3318,9 +3332,9 @@ static uint64_t htoki_square_root(uint64_t v)
     return root;
 }
 
-/* base^(exponent_thousandths / 1000) in units of 1/65536, at most limit (itself at most 2^48). Whole powers by
-   multiplication; the fraction, bit by bit, by square roots: no floating point, so no library and no rounding that
-   differs between machines. */
+/* base^(exponent_thousandths / 1000) in units of 1/65536, at most limit (itself at most 2^48). Whole powers
+   by multiplication; the fraction, bit by bit, by square roots: no floating point, so no library and no
+   rounding that differs between machines. */
 static uint64_t htoki_power(uint32_t base, uint32_t exponent_thousandths, uint64_t limit)
 {
     uint64_t result = 65536, root = (uint64_t)(base < 65535 ? base : 65535) << 32;
@@ -3351,8 +3365,8 @@ typedef struct htoki_outcome {
     bool may_repeat;        /* the request may be sent again without harm */
 } htoki_outcome;
 
-/* Milliseconds to wait before the next attempt, or -1 for none. attempt counts from 0; elapsed_ms is since the call's
-   start; random is uniform over its 32 bits. retry has its defaults filled in. */
+/* Milliseconds to wait before the next attempt, or -1 for none. attempt counts from 0; elapsed_ms is since
+   the call's start; random is uniform over its 32 bits. retry has its defaults filled in. */
 static int64_t htoki_retry_wait_ms(const htok_retry *retry, const htoki_outcome *outcome, uint32_t attempt,
                                    uint64_t elapsed_ms, uint32_t random)
 {
@@ -3383,9 +3397,9 @@ static int64_t htoki_retry_wait_ms(const htok_retry *retry, const htoki_outcome 
 }
 
 /* >>models ----------------------------------------------------------------------------------------------- */
-/* OrgToken, CreatedOrgToken and ApiError from one parsed element. Takes tokens; gives the public structs, or a reason
-   and a member path. Unknown members are ignored; a known one that appears twice is refused, for two readers of it
-   could disagree. Must not know: HTTP. */
+/* OrgToken, CreatedOrgToken and ApiError from one parsed element. Takes tokens; gives the public structs, or
+   a reason and a member path. Unknown members are ignored; a known one that appears twice is refused, for two
+   readers of it could disagree. Must not know: HTTP. */
 
 static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view base, const char *member)
 {
@@ -3528,8 +3542,8 @@ static htok_kind htoki_read_created(htoki_json *j, htok_created_org_token *out, 
     return htoki_read_org_token(j, found[1], &out->org_token, htoki_text(names[1]), e);
 }
 
-/* ApiError's message, decoded into the free space behind the tokens so that the body stays as it was received; where
-   that is too small, decoded in place with *in_place set. */
+/* ApiError's message, decoded into the free space behind the tokens so that the body stays as it was
+   received; where that is too small, decoded in place with *in_place set. */
 static htok_kind htoki_read_api_error(htoki_json *j, htok_view *message, bool *in_place, htok_error *e)
 {
     static const char *const names[] = {"message"};
@@ -3557,8 +3571,9 @@ static htok_kind htoki_read_api_error(htoki_json *j, htok_view *message, bool *i
 }
 
 /* >>operation -------------------------------------------------------------------------------------------- */
-/* One request and its answer: bytes out, bytes in, end of stream in, verdict out. Takes a request, limits and a work
-   buffer; gives OrgTokens one at a time, a result, or a filled error record. Must not know: how bytes travel, when. */
+/* One request and its answer: bytes out, bytes in, end of stream in, verdict out. Takes a request, limits and
+   a work buffer; gives OrgTokens one at a time, a result, or a filled error record. Must not know: how bytes
+   travel, when. */
 
 typedef enum htoki_op_event {
     HTOKI_OP_MORE,  /* all bytes are consumed */
@@ -3633,8 +3648,9 @@ static bool htoki_op_sent_all(const htoki_op *op)
     return op->sent_bytes == op->request_bytes;
 }
 
-/* Length of what spells the secret at the text's beginning, its characters plain or escaped as JSON allows (RFC 8259
-   section 7); 0 when it is something else. Where the text was cut off, a beginning of the secret at its end counts. */
+/* Length of what spells the secret at the text's beginning, its characters plain or escaped as JSON allows
+   (RFC 8259 section 7); 0 when it is something else. Where the text was cut off, a beginning of the secret at
+   its end counts. */
 static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, bool cut)
 {
     size_t at = 0, i, n;
@@ -3708,8 +3724,8 @@ static htoki_op_event htoki_op_fail(htoki_op *op, htok_reason reason, htok_phase
     return HTOKI_OP_FAILED;
 }
 
-/* The answer broke HTTP's grammar or a limit. A body over the limit of a wanted answer and one over that of an
-   unwanted answer are told apart. */
+/* The answer broke HTTP's grammar or a limit. A body over the limit of a wanted answer and one over that of
+   an unwanted answer are told apart. */
 static htoki_op_event htoki_op_http_failed(htoki_op *op)
 {
     const htoki_http *h = &op->http;
@@ -3947,7 +3963,8 @@ static htoki_op_event htoki_op_body(htoki_op *op, const char *bytes, size_t len,
     return HTOKI_OP_MORE;
 }
 
-/* The answer is a documented error with a JSON object, or a created token: both are whole in the work buffer. */
+/* The answer is a documented error with a JSON object, or a created token: both are whole in the work buffer.
+   */
 static void htoki_op_object(htoki_op *op)
 {
     htoki_json json;
@@ -4053,8 +4070,8 @@ static int64_t htoki_op_retry_after_ms(const htoki_op *op, bool time_known, int6
                : -1;
 }
 
-/* Whether the request may have changed something on the server without the answer saying so: part of it was sent, and
-   no status tells that the server refused it. A list changes nothing. */
+/* Whether the request may have changed something on the server without the answer saying so: part of it was
+   sent, and no status tells that the server refused it. A list changes nothing. */
 static bool htoki_op_may_have_taken_effect(const htoki_op *op)
 {
     int status = op->error->status;
@@ -6635,7 +6652,8 @@ static void htoki_net_wait(void *context, htok_wait *wait)
     }
 }
 
-/* What the usual system errors mean, in words of our own: strerror() is not for threads, and speaks other languages. */
+/* What the usual system errors mean, in words of our own: strerror() is not for threads, and speaks other
+   languages. */
 static const char *htoki_os_error_text(int os_error, htok_phase phase)
 {
     static const struct {
@@ -6977,8 +6995,9 @@ static const char *const htoki_trust_paths[] = {
 #endif
 
 /* >>client ----------------------------------------------------------------------------------------------- */
-/* One client: its memory, its connection, the call in progress. Takes options and hooks; joins operation, TLS and
-   transport under deadlines, with connection reuse, retries and cancel. Must not know: HTTP's or JSON's grammar. */
+/* One client: its memory, its connection, the call in progress. Takes options and hooks; joins operation, TLS
+   and transport under deadlines, with connection reuse, retries and cancel. Must not know: HTTP's or JSON's
+   grammar. */
 
 typedef enum htoki_stage {
     HTOKI_STAGE_IDLE,
@@ -7143,8 +7162,8 @@ static htok_io_detail htoki_io_detail_none(void)
     return detail;
 }
 
-/* One send to the transport. AGAIN when nothing moved. A failure is remembered and not yet one of the call: the
-   server may have answered before it closed. */
+/* One send to the transport. AGAIN when nothing moved. A failure is remembered and not yet one of the call:
+   the server may have answered before it closed. */
 static htok_io htoki_send(htok_client *c, const void *bytes, size_t len, size_t *moved)
 {
     htok_io_detail detail = htoki_io_detail_none();
@@ -7263,8 +7282,8 @@ static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase
     htoki_attempt_fail(c, reason, phase);
 }
 
-/* A connection that was kept open turns out dead before a byte of the answer: it is replaced once, for the request
-   may be repeated, or no byte of it was handed to the network. */
+/* A connection that was kept open turns out dead before a byte of the answer: it is replaced once, for the
+   request may be repeated, or no byte of it was handed to the network. */
 static bool htoki_replace_stale(htok_client *c)
 {
     bool harmless = c->request.operation != HTOKI_CREATE_ORG_TOKEN || c->op.sent_bytes == 0;
@@ -7587,7 +7606,8 @@ static void htoki_connect(htok_client *c, uint64_t now)
     }
 }
 
-/* An idle connection on which anything happened is of no more use: a close, or bytes that nobody asked for. */
+/* An idle connection on which anything happened is of no more use: a close, or bytes that nobody asked for.
+   */
 static bool htoki_idle_is_alive(htok_client *c)
 {
     htok_io_detail detail = htoki_io_detail_none();
