@@ -4221,7 +4221,8 @@ static htoki_node htoki_der_extension_child(const htoki_der *d, unsigned tag)
     case HTOKI_EXTENSION_BASIC: return htoki_node_if(tag == 0x30, HTOKI_NODE_BASIC);
     case HTOKI_EXTENSION_USAGES: return htoki_node_if(tag == 0x30, HTOKI_NODE_USAGES);
     case HTOKI_EXTENSION_NAMES:
-        return htoki_node_if(tag == 0x30, server ? HTOKI_NODE_NAMES : HTOKI_NODE_SKIP);
+        return htoki_node_if(tag == 0x30,
+                             server || (root && d->reference) ? HTOKI_NODE_NAMES : HTOKI_NODE_SKIP);
     case HTOKI_EXTENSION_TREES:
         return htoki_node_if(tag == 0x30, server || !d->reference ? HTOKI_NODE_SKIP : HTOKI_NODE_TREES);
     case HTOKI_EXTENSION_SUBJECT_KEY_ID:
@@ -4934,9 +4935,8 @@ static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t uni
                 at += htoki_der_feed(&d, piece + at, n - at);
             }
         }
-        /* OpenSSL writes its own settings behind the certificate under this label. */
-        if (b.failed || d.failed || !d.done ||
-            (d.trailing && !htoki_equal(b.label, htoki_text("TRUSTED CERTIFICATE")))) {
+        /* Behind a TRUSTED CERTIFICATE OpenSSL writes what it may not be trusted for, which would be lost here. */
+        if (b.failed || d.failed || !d.done || d.trailing) {
             return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.failed ? b.at : b.begin, number);
         }
         number++;
@@ -5076,13 +5076,13 @@ static bool htoki_trees_refuse(const htoki_der *d)
 }
 
 /* A trusted certificate of the right name becomes an anchor, if it is fit for it. The server's own
-   certificate among the trusted ones is trusted as it is, whoever signed it; BearSSL calls that direct trust.
-   */
+   certificate among the trusted ones (same subject, key and, in both, the host's name) is trusted as it is,
+   whoever signed it; BearSSL calls that direct trust. */
 static void htoki_anchor_take(htoki_x509 *x, const htoki_der *root, const htoki_root_key *key, bool any_id)
 {
     const htoki_der *d = &x->der;
     bool direct = d->role == HTOKI_ROLE_SERVER && memcmp(root->subject, d->subject, 32) == 0 &&
-                  memcmp(root->key_hash, d->key_hash, 32) == 0;
+                  memcmp(root->key_hash, d->key_hash, 32) == 0 && root->name_found;
     bool self_signed_v1 = !root->extended && memcmp(root->subject, root->issuer, 32) == 0;
     br_x509_trust_anchor *anchor;
     if (!direct && (memcmp(root->subject, d->issuer, 32) != 0 || (!root->ca && !self_signed_v1))) {
@@ -5171,6 +5171,7 @@ static void htoki_anchors_find(htoki_x509 *x)
     x->anchor_count = 0;
     x->used = 0;
     x->anchor_other_id = false;
+    x->reference.names_len = HTOKI_NAMES_BYTES; /* the store now holds keys: no more names */
     htoki_anchors_scan(x, false);
     if (x->anchor_count == 0 && x->anchor_other_id) {
         htoki_anchors_scan(x, true);
