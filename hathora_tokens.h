@@ -807,7 +807,7 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
 
 #define HTOKI_INTERRUPTS 100u /* so often a system call that signals interrupt is tried again */
 
-#if HTOKI_FILES || (!HTOKI_WINDOWS && (HTOKI_SOCKETS || HTOKI_ENTROPY))
+#if HTOKI_FILES || HTOKI_SOCKETS || (!HTOKI_WINDOWS && HTOKI_ENTROPY)
 #include <errno.h>
 #endif
 #if HTOKI_FILES
@@ -6653,54 +6653,6 @@ static void htoki_net_wait(void *context, htok_wait *wait)
     }
 }
 
-/* What the usual system errors mean, in words of our own: strerror() is not for threads, and speaks other
-   languages. */
-static const char *htoki_os_error_text(int os_error, htok_phase phase)
-{
-    static const struct {
-        int code;
-        const char *text;
-    } texts[] = {
-#if HTOKI_WINDOWS
-        {WSAECONNREFUSED, "connection refused"},
-        {WSAETIMEDOUT, "timed out"},
-        {WSAENETUNREACH, "network unreachable"},
-        {WSAEHOSTUNREACH, "host unreachable"},
-        {WSAECONNRESET, "connection reset by peer"},
-        {WSAECONNABORTED, "connection aborted"},
-        {WSAEACCES, "permission denied"},
-        {WSAEADDRNOTAVAIL, "address not available"},
-        {WSAEMFILE, "too many open sockets"}
-#else
-        {ECONNREFUSED, "connection refused"},
-        {ETIMEDOUT, "timed out"},
-        {ENETUNREACH, "network unreachable"},
-        {EHOSTUNREACH, "host unreachable"},
-        {ECONNRESET, "connection reset by peer"},
-        {EPIPE, "connection closed by peer"},
-        {EACCES, "permission denied"},
-        {EADDRNOTAVAIL, "address not available"},
-        {EMFILE, "too many open descriptors"}
-#endif
-    };
-    size_t i;
-    if (phase == HTOK_PHASE_LOOKUP) {
-#if HTOKI_RESOLVER
-        return os_error == EAI_NONAME  ? "no such name"
-               : os_error == EAI_AGAIN ? "temporary failure, try again later"
-                                       : "";
-#else
-        return "";
-#endif
-    }
-    for (i = 0; i < HTOKI_COUNT(texts); i++) {
-        if (texts[i].code == os_error) {
-            return texts[i].text;
-        }
-    }
-    return "";
-}
-
 /* resolver NULL: the built-in one, which takes a block from allocator for each look-up. allocator is
    borrowed. */
 static void htoki_net_init(htoki_net *net, const htok_resolver *resolver, const htok_allocator *allocator,
@@ -6973,6 +6925,80 @@ static bool htoki_system_wait(const htok_wait *wait)
     entry.revents = 0;
     return poll(&entry, any ? 1 : 0, limit) >= 0 || errno == EINTR;
 #endif
+}
+
+#endif
+
+#if HTOKI_SOCKETS || HTOKI_FILES
+
+#define HTOKI_OS_ERROR(code, text) \
+    {                              \
+        code, #code ", " text      \
+    }
+
+/* The usual system errors by name, with words of our own: strerror() is not for threads, and speaks other
+   languages. Empty for others. */
+static const char *htoki_os_error_text(int os_error, htok_phase phase)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } texts[] = {
+#if HTOKI_SOCKETS && HTOKI_WINDOWS
+        HTOKI_OS_ERROR(WSAECONNREFUSED, "connection refused"),
+        HTOKI_OS_ERROR(WSAETIMEDOUT, "timed out"),
+        HTOKI_OS_ERROR(WSAENETUNREACH, "network unreachable"),
+        HTOKI_OS_ERROR(WSAEHOSTUNREACH, "host unreachable"),
+        HTOKI_OS_ERROR(WSAECONNRESET, "connection reset by peer"),
+        HTOKI_OS_ERROR(WSAECONNABORTED, "connection aborted"),
+        HTOKI_OS_ERROR(WSAEACCES, "permission denied"),
+        HTOKI_OS_ERROR(WSAEADDRNOTAVAIL, "address not available"),
+        HTOKI_OS_ERROR(WSAEMFILE, "too many open sockets"),
+#elif HTOKI_SOCKETS
+        HTOKI_OS_ERROR(ECONNREFUSED, "connection refused"),
+        HTOKI_OS_ERROR(ETIMEDOUT, "timed out"),
+        HTOKI_OS_ERROR(ENETUNREACH, "network unreachable"),
+        HTOKI_OS_ERROR(ENETDOWN, "network down"),
+        HTOKI_OS_ERROR(EHOSTUNREACH, "host unreachable"),
+        HTOKI_OS_ERROR(ECONNRESET, "connection reset by peer"),
+        HTOKI_OS_ERROR(ECONNABORTED, "connection aborted"),
+        HTOKI_OS_ERROR(EPIPE, "connection closed by peer"),
+        HTOKI_OS_ERROR(EADDRNOTAVAIL, "address not available"),
+        HTOKI_OS_ERROR(EAFNOSUPPORT, "address family not supported"),
+        HTOKI_OS_ERROR(ENOBUFS, "no buffer space"),
+        HTOKI_OS_ERROR(EPERM, "not permitted"),
+#endif
+        HTOKI_OS_ERROR(EACCES, "permission denied"),
+        HTOKI_OS_ERROR(EMFILE, "too many open descriptors"),
+        HTOKI_OS_ERROR(ENFILE, "too many open files in the system"),
+        HTOKI_OS_ERROR(ENOMEM, "out of memory"),
+        HTOKI_OS_ERROR(ENOENT, "no such file"),
+        HTOKI_OS_ERROR(EISDIR, "it is a directory"),
+        HTOKI_OS_ERROR(EIO, "input/output error")
+    };
+#if HTOKI_RESOLVER
+    static const struct {
+        int code;
+        const char *text;
+    } lookups[] = {HTOKI_OS_ERROR(EAI_NONAME, "no such name"),
+                   HTOKI_OS_ERROR(EAI_AGAIN, "temporary failure, try again later"),
+                   HTOKI_OS_ERROR(EAI_FAIL, "the name servers failed"),
+                   HTOKI_OS_ERROR(EAI_MEMORY, "out of memory")};
+#endif
+    size_t i;
+#if HTOKI_RESOLVER
+    for (i = 0; phase == HTOK_PHASE_LOOKUP && i < HTOKI_COUNT(lookups); i++) {
+        if (lookups[i].code == os_error) {
+            return lookups[i].text;
+        }
+    }
+#endif
+    for (i = 0; phase != HTOK_PHASE_LOOKUP && i < HTOKI_COUNT(texts); i++) {
+        if (texts[i].code == os_error) {
+            return texts[i].text;
+        }
+    }
+    return "";
 }
 
 #endif
@@ -8081,6 +8107,18 @@ static htok_kind htoki_read_trust_file(const htok_files *files, const htok_alloc
     }
 }
 
+/* Names the file, and the system's reason if it is a usual one. */
+static void htoki_put_unreadable(htok_error *e, const char *path)
+{
+    htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
+    htoki_put_text(&w, path);
+#if HTOKI_FILES
+    htoki_put_text(&w, ": ");
+    htoki_put_text(&w, e->os_error ? htoki_os_error_text(e->os_error, HTOK_PHASE_OPTION) : "too large");
+#endif
+    htoki_writer_end(&w);
+}
+
 /* Loads options->trust from trust_file or the first usable of the system's bundles. */
 static htok_kind htoki_load_trust(htok_client_options *o, const htok_files *files,
                                   const htok_allocator *allocator, void **memory, size_t *bytes,
@@ -8097,7 +8135,7 @@ static htok_kind htoki_load_trust(htok_client_options *o, const htok_files *file
         }
         if (!*memory) {
             e->os_error = os_error;
-            htoki_error_text(e->detail, sizeof e->detail, htoki_text(o->trust_file));
+            htoki_put_unreadable(e, o->trust_file);
             return htoki_fail_option(e, HTOK_REASON_TRUST_UNREADABLE, "trust_file", -1);
         }
         o->trust = htoki_view((const char *)*memory, len);
@@ -8839,6 +8877,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_USER_JSMN_PARENT_LINKS
 #undef HTOKI_USER_JSMN_STATIC
 #undef HTOKI_USER_JSMN_STRICT
+#undef HTOKI_OS_ERROR
 #undef HTOKI_WINDOWS
 #undef htoki_log
 #undef htoki_log_answer
