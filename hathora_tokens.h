@@ -4070,13 +4070,12 @@ static int64_t htoki_op_retry_after_ms(const htoki_op *op, bool time_known, int6
                : -1;
 }
 
-/* Whether the request may have changed something on the server without the answer saying so: part of it was
-   sent, and no status tells that the server refused it. A list changes nothing. */
+/* Whether the request, once sent, may have changed something on the server without the answer saying so: no status
+   tells that the server refused it. A list changes nothing. */
 static bool htoki_op_may_have_taken_effect(const htoki_op *op)
 {
     int status = op->error->status;
-    return op->request.operation != HTOKI_GET_ORG_TOKENS && op->sent_bytes != 0 &&
-           (status < 300 || status >= 500);
+    return op->request.operation != HTOKI_GET_ORG_TOKENS && (status < 300 || status >= 500);
 }
 #if HTOKI_TLS
 /* >>x509 ------------------------------------------------------------------------------------------------- */
@@ -7079,6 +7078,7 @@ struct htok_client {
     bool replayed;    /* a stale connection was replaced once */
     bool maybe_done;  /* an attempt may have taken effect */
     bool again;       /* the last poll stopped with work left */
+    bool sent_any;    /* a byte of the request was handed to the network, in this attempt */
     bool got_bytes;   /* of an answer, in this attempt */
     bool has_item, wiped;
     uint64_t started_ms, attempt_ms, wait_until_ms;
@@ -7199,6 +7199,7 @@ static htok_io htoki_send(htok_client *c, const void *bytes, size_t len, size_t 
     *moved = 0;
     if (io == HTOK_IO_OK) {
         *moved = detail.moved < len ? detail.moved : len;
+        c->sent_any = c->sent_any || (*moved && c->stage == HTOKI_STAGE_EXCHANGE);
     } else if (io != HTOK_IO_AGAIN) {
         c->send_failed = true;
         c->send_error = detail.os_error;
@@ -7257,25 +7258,33 @@ static bool htoki_is_certificate_reason(htok_reason reason)
     return reason >= HTOK_REASON_CERTIFICATE_INVALID && reason <= HTOK_REASON_CERTIFICATE_PIN;
 }
 
+/* Remembers, over all attempts, whether the request may have changed something. */
+static void htoki_note_effect(htok_client *c)
+{
+    c->maybe_done = c->maybe_done || (c->stage == HTOKI_STAGE_EXCHANGE && c->sent_any &&
+                                      htoki_op_may_have_taken_effect(&c->op));
+}
+
 /* The attempt has come to an end that is no success: another attempt, or the call's end. */
 static void htoki_attempt_failed(htok_client *c, bool keep)
 {
     htoki_outcome outcome;
     int64_t wait, seconds;
+    uint64_t now = htoki_now_ms(c);
     bool time_known = htoki_unix_seconds(c, &seconds);
     htok_error *e = &c->error;
     bool begun = c->stage == HTOKI_STAGE_EXCHANGE;
     e->retry_after_ms = begun ? htoki_op_retry_after_ms(&c->op, time_known, seconds) : -1;
-    c->maybe_done = c->maybe_done || (begun && htoki_op_may_have_taken_effect(&c->op));
+    htoki_note_effect(c);
     e->may_have_taken_effect = c->maybe_done;
     outcome.kind = e->kind;
     outcome.status = e->status;
     outcome.retry_after_ms = e->retry_after_ms;
     outcome.permanent = htoki_is_certificate_reason(e->reason) || e->kind == HTOK_INVALID_REQUEST_ERROR ||
                         e->kind == HTOK_UNEXPECTED_CLIENT_ERROR || e->kind == HTOK_REQUEST_ABORTED_ERROR;
-    outcome.may_repeat = !begun || (c->request.operation == HTOKI_CREATE_ORG_TOKEN ? c->op.sent_bytes == 0
-                                                                                   : c->op.item_count == 0);
-    wait = htoki_retry_wait_ms(&c->retry, &outcome, c->attempt, htoki_now_ms(c) - c->started_ms,
+    outcome.may_repeat =
+        c->request.operation == HTOKI_CREATE_ORG_TOKEN ? !c->sent_any : c->op.item_count == 0;
+    wait = htoki_retry_wait_ms(&c->retry, &outcome, c->attempt, now > c->started_ms ? now - c->started_ms : 0,
                                htoki_random(c));
     if (wait < 0) {
         htoki_end(c, keep);
@@ -7287,7 +7296,7 @@ static void htoki_attempt_failed(htok_client *c, bool keep)
     htoki_log_number(c, "trying again in ", (uint64_t)wait, " ms");
     c->attempt++;
     c->replayed = false;
-    c->wait_until_ms = htoki_now_ms(c) + (uint64_t)wait;
+    c->wait_until_ms = now + (uint64_t)wait;
     c->stage = HTOKI_STAGE_WAIT;
 }
 
@@ -7313,12 +7322,12 @@ static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase
    request may be repeated, or no byte of it was handed to the network. */
 static bool htoki_replace_stale(htok_client *c)
 {
-    bool harmless = c->request.operation != HTOKI_CREATE_ORG_TOKEN || c->op.sent_bytes == 0;
+    bool harmless = c->request.operation != HTOKI_CREATE_ORG_TOKEN || !c->sent_any;
     if (!c->reused || c->replayed || c->got_bytes || !harmless) {
         return false;
     }
     c->replayed = true;
-    c->maybe_done = c->maybe_done || htoki_op_may_have_taken_effect(&c->op);
+    htoki_note_effect(c);
     htoki_error_clear(&c->error);
     c->error.attempts = c->attempt + 1;
     htoki_disconnect(c);
@@ -7667,7 +7676,7 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     limits.body_bytes = c->options.max_body_bytes;
     htoki_error_clear(&c->error);
     c->error.attempts = c->attempt + 1;
-    c->got_bytes = c->send_failed = c->peer_closed = false;
+    c->sent_any = c->got_bytes = c->send_failed = c->peer_closed = false;
     c->attempt_ms = c->replayed ? c->attempt_ms : now;
     if (!htoki_take_token(c)) {
         htoki_end(c, false);
@@ -8435,10 +8444,10 @@ HATHORA_TOKENS_API void htok_client_cancel(htok_client *client)
     if (!client || client->stage == HTOKI_STAGE_IDLE || client->stage == HTOKI_STAGE_ENDED) {
         return;
     }
+    htoki_note_effect(client);
     htoki_error_clear(&client->error);
     client->error.attempts = client->attempt + htoki_in_attempt(client);
-    client->error.may_have_taken_effect = client->maybe_done || (client->stage == HTOKI_STAGE_EXCHANGE &&
-                                                                 htoki_op_may_have_taken_effect(&client->op));
+    client->error.may_have_taken_effect = client->maybe_done;
     htoki_fail(&client->error, HTOK_REASON_CANCELLED,
                client->stage == HTOKI_STAGE_WAIT ? HTOK_PHASE_WAIT : HTOK_PHASE_NONE);
     client->has_item = false;
