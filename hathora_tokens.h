@@ -4113,7 +4113,7 @@ typedef enum htoki_node {
     HTOKI_NODE_EXCLUDED, HTOKI_NODE_TREE, HTOKI_NODE_SKIP, HTOKI_NODE_ISSUER, HTOKI_NODE_SUBJECT,
     HTOKI_NODE_NOT_BEFORE, HTOKI_NODE_NOT_AFTER, HTOKI_NODE_KEY_OID, HTOKI_NODE_CURVE_OID,
     HTOKI_NODE_MODULUS, HTOKI_NODE_EXPONENT, HTOKI_NODE_POINT, HTOKI_NODE_EXTENSION_OID,
-    HTOKI_NODE_CRITICAL, HTOKI_NODE_CA, HTOKI_NODE_USAGE, HTOKI_NODE_KEY_ID, HTOKI_NODE_DNS_NAME,
+    HTOKI_NODE_CRITICAL, HTOKI_NODE_CA, HTOKI_NODE_PATH_LENGTH, HTOKI_NODE_KEY_USAGE, HTOKI_NODE_USAGE, HTOKI_NODE_KEY_ID, HTOKI_NODE_DNS_NAME,
     HTOKI_NODE_IP_NAME, HTOKI_NODE_DNS_TREE, HTOKI_NODE_IP_TREE, HTOKI_NODE_OTHER_TREE, HTOKI_NODE_BAD
 } htoki_node;
 /* clang-format on */
@@ -4124,6 +4124,7 @@ enum { HTOKI_KEY_UNKNOWN = 0, HTOKI_KEY_RSA = 1, HTOKI_KEY_EC = 2 }; /* or a BR_
 enum {
     HTOKI_EXTENSION_OTHER = 0,
     HTOKI_EXTENSION_SUBJECT_KEY_ID = 14,
+    HTOKI_EXTENSION_KEY_USAGE = 15,
     HTOKI_EXTENSION_NAMES = 17,
     HTOKI_EXTENSION_BASIC = 19,
     HTOKI_EXTENSION_TREES = 30,
@@ -4150,8 +4151,9 @@ typedef struct htoki_der {
     char not_before[14], not_after[14];
     unsigned char key_id[20], key_id_len; /* the issuer's (of a root: its own), RFC 5280 section 4.2.1.1 */
     bool hashing, done, trailing, failed;
-    bool exact, wild; /* the name so far equals the reference */
-    bool critical, extended, ca, server_usage, name_found, names_seen;
+    bool exact, wild;          /* the name so far equals the reference */
+    unsigned char path_length; /* with path_limited */
+    bool critical, extended, ca, server_usage, name_found, names_seen, path_limited, signs_nothing;
     bool permitted_seen, permitted, excluded, tree_unknown;
 } htoki_der;
 
@@ -4219,6 +4221,7 @@ static htoki_node htoki_der_extension_child(const htoki_der *d, unsigned tag)
     switch (d->extension) {
     case HTOKI_EXTENSION_BASIC: return htoki_node_if(tag == 0x30, HTOKI_NODE_BASIC);
     case HTOKI_EXTENSION_USAGES: return htoki_node_if(tag == 0x30, HTOKI_NODE_USAGES);
+    case HTOKI_EXTENSION_KEY_USAGE: return htoki_node_if(tag == 0x03, HTOKI_NODE_KEY_USAGE);
     case HTOKI_EXTENSION_NAMES:
         return htoki_node_if(tag == 0x30,
                              server || (root && d->reference) ? HTOKI_NODE_NAMES : HTOKI_NODE_SKIP);
@@ -4261,7 +4264,10 @@ static htoki_node htoki_der_child(htoki_der *d, unsigned tag)
                    ? HTOKI_NODE_CRITICAL
                    : htoki_node_if(tag == 0x04 && index < 3, HTOKI_NODE_EXTENSION_VALUE);
     case HTOKI_NODE_EXTENSION_VALUE: return index == 0 ? htoki_der_extension_child(d, tag) : HTOKI_NODE_BAD;
-    case HTOKI_NODE_BASIC: return index == 0 && tag == 0x01 ? HTOKI_NODE_CA : HTOKI_NODE_SKIP;
+    case HTOKI_NODE_BASIC:
+        return index == 0 && tag == 0x01   ? HTOKI_NODE_CA
+               : index == 1 && tag == 0x02 ? HTOKI_NODE_PATH_LENGTH
+                                           : HTOKI_NODE_SKIP;
     case HTOKI_NODE_USAGES: return htoki_node_if(tag == 0x06, HTOKI_NODE_USAGE);
     case HTOKI_NODE_NAMES:
         return tag == 0x82 ? HTOKI_NODE_DNS_NAME : tag == 0x87 ? HTOKI_NODE_IP_NAME : HTOKI_NODE_SKIP;
@@ -4329,6 +4335,9 @@ static void htoki_tree_byte(htoki_der *d, uint32_t at, uint32_t len, char c)
 {
     const htoki_reference *r = d->reference;
     size_t from;
+    /* A tree that is no DNS name would silently exclude nothing. */
+    d->failed = d->failed || c == '*' || (unsigned char)c <= ' ' || (unsigned char)c >= 0x80 ||
+                (c == '.' && at + 1 == len);
     if (!d->exact) {
         return;
     }
@@ -4384,15 +4393,19 @@ static void htoki_der_content(htoki_der *d, htoki_node node, const unsigned char
 /* UTCTime or GeneralizedTime (RFC 5280 section 4.1.2.5) as YYYYMMDDHHMMSS. */
 static void htoki_der_date(htoki_der *d, char date[14])
 {
+    char text[14];
     size_t i, digits = d->got == 13 ? 12 : 14;
     if ((d->got != 13 && d->got != 15) || d->value[digits] != 'Z') {
         d->failed = true;
         return;
     }
-    memcpy(date, d->value[0] >= '5' ? "19" : "20", 2);
-    memcpy(date + (14 - digits), d->value, digits);
+    memcpy(text, d->value[0] >= '5' ? "19" : "20", 2);
+    memcpy(text + (14 - digits), d->value, digits);
     for (i = 0; i < 14; i++) {
-        d->failed = d->failed || !htoki_is_digit(date[i]);
+        d->failed = d->failed || !htoki_is_digit(text[i]);
+    }
+    if (!d->failed) {
+        memcpy(date, text, sizeof text);
     }
 }
 
@@ -4424,6 +4437,7 @@ static void htoki_der_extension_oid(htoki_der *d)
     }
     switch (d->value[2]) {
     case HTOKI_EXTENSION_SUBJECT_KEY_ID:
+    case HTOKI_EXTENSION_KEY_USAGE:
     case HTOKI_EXTENSION_NAMES:
     case HTOKI_EXTENSION_BASIC:
     case HTOKI_EXTENSION_TREES:
@@ -4548,6 +4562,13 @@ static void htoki_der_close(htoki_der *d, htoki_node node)
     case HTOKI_NODE_CA:
         d->ca = d->value[0] != 0;
         d->failed = d->failed || d->got != 1;
+        break;
+    case HTOKI_NODE_PATH_LENGTH:
+        d->path_limited = true;
+        d->path_length = d->got == 1 ? d->value[0] : 255;
+        break;
+    case HTOKI_NODE_KEY_USAGE: /* bit 5 is keyCertSign, RFC 5280 section 4.2.1.3 */
+        d->signs_nothing = d->got < 2 || (d->value[1] & 0x04) == 0;
         break;
     case HTOKI_NODE_USAGE:
         d->server_usage = d->server_usage || htoki_der_value_is(d, "\x2b\x06\x01\x05\x05\x07\x03\x01", 8) ||
@@ -4939,7 +4960,8 @@ static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t uni
             return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.failed ? b.at : b.begin, number);
         }
         number++;
-        usable += htoki_root_usable(&d, &key) && !(time_known && memcmp(d.not_after, now, sizeof now) < 0);
+        usable += htoki_root_usable(&d, &key) && !(time_known && (memcmp(d.not_after, now, sizeof now) < 0 ||
+                                                                  memcmp(d.not_before, now, sizeof now) > 0));
     }
     if (b.failed) {
         return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.at, number);
@@ -5091,6 +5113,10 @@ static void htoki_anchor_take(htoki_x509 *x, const htoki_der *root, const htoki_
         x->anchor_expired = true;
         return;
     }
+    if (memcmp(root->not_before, x->now, sizeof x->now) > 0 ||
+        (!direct && (root->signs_nothing || (root->path_limited && x->number > root->path_length)))) {
+        return;
+    }
     if (!htoki_root_usable(root, key) || htoki_trees_refuse(root)) {
         return;
     }
@@ -5138,7 +5164,7 @@ static bool htoki_anchor_read(htoki_x509 *x, htoki_bundle *b, htoki_der *root, h
     unsigned char piece[48];
     size_t n;
     htoki_der_start(root, HTOKI_ROLE_ROOT, &x->reference, key);
-    while (!root->done && !root->failed && (n = htoki_bundle_read(b, piece, sizeof piece)) != 0) {
+    while (!root->failed && (n = htoki_bundle_read(b, piece, sizeof piece)) != 0) {
         size_t at = 0;
         while (at < n) {
             at += htoki_der_feed(root, piece + at, n - at);
@@ -5148,7 +5174,7 @@ static bool htoki_anchor_read(htoki_x509 *x, htoki_bundle *b, htoki_der *root, h
             }
         }
     }
-    return root->done && !root->failed;
+    return root->done && !root->failed && !root->trailing;
 }
 
 static void htoki_anchors_scan(htoki_x509 *x, bool any_id)
@@ -5267,6 +5293,10 @@ static void htoki_x509_append(const br_x509_class **context, const unsigned char
         bytes += n;
         len -= n;
     }
+    /* BearSSL stops at a notBefore in the future; the error tells both dates. */
+    if (len != 0 && x->active && x->minimal.err == BR_ERR_X509_EXPIRED && x->der.not_after[0] == '\0') {
+        (void)htoki_der_feed(&x->der, bytes, len);
+    }
 }
 
 static void htoki_x509_end_cert(const br_x509_class **context)
@@ -5328,6 +5358,10 @@ static const br_x509_class htoki_x509_vtable = {
 static void htoki_put_date(htoki_writer *w, const char digits[14])
 {
     size_t i;
+    if (digits[0] == '\0') {
+        htoki_put_char(w, '?'); /* not read */
+        return;
+    }
     for (i = 0; i < 12; i++) {
         htoki_put(w, digits + i, 1);
         if (i == 3 || i == 5 || i == 7 || i == 9) {
@@ -5653,7 +5687,7 @@ static void htoki_tls_forget(htoki_tls *t)
 static bool htoki_tls_other_protocol(const br_ssl_engine_context *engine)
 {
     const br_ssl_session_parameters *session = &engine->session;
-    return session->cipher_suite != 0 &&
+    return session->cipher_suite != 0 && engine->selected_protocol == 0 &&
            (session->session_id_len != 0 ? memcmp(engine->pad, session->session_id, session->session_id_len)
                                          : memcmp(engine->pad, "http/1.1", 8)) != 0;
 }
@@ -7148,6 +7182,9 @@ static void htoki_log_request(const htok_client *c)
 
 static void htoki_log_answer(const htok_client *c)
 {
+    if (!c->op.http.final) {
+        return;
+    }
     htoki_log_number(c, "< HTTP/1.1 ", (uint64_t)c->op.http.status, "");
     htoki_log_number(c, "< body of ", c->op.http.body_received, " bytes");
 }
