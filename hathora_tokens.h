@@ -317,6 +317,7 @@ typedef enum htok_phase {
     X(ALLOCATION_FAILED, UNEXPECTED_CLIENT_ERROR, "memory cannot be allocated")                              \
     X(TOKEN_PROVIDER, UNEXPECTED_CLIENT_ERROR, "the token provider failed")                                  \
     X(LIST_FULL, UNEXPECTED_CLIENT_ERROR, "the list does not fit into the given memory")                     \
+    X(WAIT_FAILED, UNEXPECTED_CLIENT_ERROR, "waiting for the connection failed")                             \
     X(INTERNAL, UNEXPECTED_CLIENT_ERROR, "the client reached a state it should not")
 /* clang-format on */
 #define HTOK_REASON_ENTRY(name, kind, text) HTOK_REASON_##name,
@@ -500,7 +501,7 @@ typedef enum htok_io {
 typedef struct htok_io_detail {
     size_t moved;     /* bytes sent or received, with HTOK_IO_OK */
     int os_error;     /* native code, with HTOK_IO_FAILED */
-    htok_phase phase; /* of connect: HTOK_PHASE_LOOKUP or HTOK_PHASE_CONNECT */
+    htok_phase phase; /* of open and connect: HTOK_PHASE_LOOKUP, or else connecting */
 } htok_io_detail;
 
 /* A byte stream to a host. No function may wait. The detail is zeroed before each call. */
@@ -7666,6 +7667,14 @@ static void htoki_connected(htok_client *c)
 #endif
 }
 
+/* The transport could not connect, or not even begin. */
+static void htoki_not_connected(htok_client *c, const htok_io_detail *detail)
+{
+    bool lookup = detail->phase == HTOK_PHASE_LOOKUP;
+    htoki_attempt_fail_os(c, lookup ? HTOK_REASON_LOOKUP_FAILED : HTOK_REASON_CONNECT_FAILED,
+                          lookup ? HTOK_PHASE_LOOKUP : HTOK_PHASE_CONNECT, detail->os_error);
+}
+
 static void htoki_connect(htok_client *c, uint64_t now)
 {
     htok_io_detail detail = htoki_io_detail_none();
@@ -7673,9 +7682,7 @@ static void htoki_connect(htok_client *c, uint64_t now)
     if (io == HTOK_IO_OK) {
         htoki_connected(c);
     } else if (io != HTOK_IO_AGAIN) {
-        bool lookup = detail.phase == HTOK_PHASE_LOOKUP;
-        htoki_attempt_fail_os(c, lookup ? HTOK_REASON_LOOKUP_FAILED : HTOK_REASON_CONNECT_FAILED,
-                              lookup ? HTOK_PHASE_LOOKUP : HTOK_PHASE_CONNECT, detail.os_error);
+        htoki_not_connected(c, &detail);
     }
 }
 
@@ -7735,7 +7742,7 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     c->open = true;
     c->stage = HTOKI_STAGE_CONNECT;
     if (c->transport.open(c->transport.context, c->url.host, c->url.port, &detail) == HTOK_IO_FAILED) {
-        htoki_attempt_fail_os(c, HTOK_REASON_CONNECT_FAILED, HTOK_PHASE_CONNECT, detail.os_error);
+        htoki_not_connected(c, &detail);
     }
 }
 
@@ -8547,7 +8554,12 @@ static htok_state htoki_poll_blocking(htok_client *c)
         if (state != HTOK_STATE_PENDING) {
             return state;
         }
-        htoki_fail_option(&c->error, HTOK_REASON_HOOK_MISSING, "transport.wait", -1);
+#if HTOKI_SOCKETS
+        c->error.os_error = htoki_net_errno();
+#endif
+        htoki_note_effect(c);
+        c->error.may_have_taken_effect = c->maybe_done;
+        htoki_fail(&c->error, HTOK_REASON_WAIT_FAILED, HTOK_PHASE_WAIT);
         htoki_end(c, false);
         return c->verdict;
     }
