@@ -231,7 +231,6 @@ typedef enum htok_phase {
 #define HTOK_REASONS(X)                                                                                      \
     X(NONE, OK, "no error")                                                                                  \
     X(ARGUMENT_NULL, INVALID_REQUEST_ERROR, "a required argument is null")                                   \
-    X(BUSY, INVALID_REQUEST_ERROR, "a call is already in progress on this client")                           \
     X(MEMORY_TOO_SMALL, INVALID_REQUEST_ERROR, "the memory block is too small")                              \
     X(OPTION_RANGE, INVALID_REQUEST_ERROR, "the value is out of range")                                      \
     X(OPTION_CONFLICT, INVALID_REQUEST_ERROR, "the value contradicts another option")                        \
@@ -414,7 +413,8 @@ typedef struct htok_retry {
     uint32_t max_elapsed_ms;       /* 0: 3600000; from the call's start, waits included */
     uint32_t exponent_thousandths; /* 0: 1500, that is 1.5; at most 10000 */
     bool retry_connection_errors;  /* also after look-up, connection and time-out failures */
-    const char *codes;             /* statuses and families; NULL: "429,500,502,503,504" */
+    const char *codes; /* statuses and families; NULL: "429,500,502,503,504". Not for a create, which is
+                                     never sent again once a byte of it has left */
 } htok_retry;
 
 /* One extra request field. The value is treated as a secret. Authorization, Host, Content-Length,
@@ -568,8 +568,9 @@ struct htok_logger {
 
 /* >>api -------------------------------------------------------------------------------------------------- */
 
-/* Every function may be called from any thread, but only one at a time per client. A function that returns a
-   kind returns HTOK_OK or the kind that htok_client_error() then has. */
+/* Every function may be called from any thread, but only one at a time per client. A function that returns a kind
+   returns HTOK_OK or the kind that htok_client_error() then has; but a start while a call is in progress returns
+   InvalidRequestError and leaves that call and its record alone. */
 
 /* Bytes of memory that htok_client_init() needs for these options (NULL: defaults), at any alignment; 0 when
    a size in them is out of range. For static memory with default sizes HTOK_CLIENT_BYTES is enough. */
@@ -1501,15 +1502,16 @@ static bool htoki_path_char(htok_view path, size_t *at, char *c)
     return *c == '/' || htoki_is_pchar(*c);
 }
 
-/* Segments of pchar, none of them "." or ".." in any spelling: those would climb. Returns the offset at fault
-   or the path's length. */
+/* Segments of pchar, none of them "." or ".." in any spelling: those would climb, as would an encoded slash
+   for a server that decodes first. Returns the offset at fault or the path's length. */
 static size_t htoki_path_check(htok_view path)
 {
     size_t at = 0, dots = 0, others = 0, begin = 0;
     while (at < path.len) {
         size_t from = at;
         char c;
-        if (!htoki_path_char(path, &at, &c) || htoki_is_control(c)) {
+        if (!htoki_path_char(path, &at, &c) || htoki_is_control(c) ||
+            (at - from == 3 && (c == '/' || c == '\\'))) {
             return from;
         }
         if (at - from == 1 && c == '/') {
@@ -2571,6 +2573,9 @@ typedef struct htoki_request {
     htoki_headers own, client; /* of the call, of the client; a name in the call's outranks the client's */
 } htoki_request;
 
+/* Of a field value, a token or an id: more than servers take in a whole head. */
+enum { HTOKI_VALUE_BYTES_MAX = 16384 };
+
 static bool htoki_is_token_char(char c)
 {
     return htoki_is_alpha(c) || htoki_is_digit(c) || htoki_is_in("!#$%&'*+-.^_`|~", c);
@@ -2602,6 +2607,9 @@ static bool htoki_text_in(htok_view text, const char *const *list, size_t count)
 static htok_kind htoki_check_field_value(htok_error *e, htok_view value, const char *option)
 {
     size_t i;
+    if (value.len > HTOKI_VALUE_BYTES_MAX) {
+        return htoki_fail_option(e, HTOK_REASON_TEXT_TOO_LONG, option, HTOKI_VALUE_BYTES_MAX);
+    }
     for (i = 0; i < value.len; i++) {
         if (htoki_is_control(value.ptr[i]) && value.ptr[i] != '\t') {
             return htoki_fail_option(e, HTOK_REASON_TEXT_CONTROL, option, (int64_t)i);
@@ -2660,8 +2668,9 @@ static htok_kind htoki_check_token(htok_error *e, htok_view token)
 {
     htok_view secret = htoki_token_secret(token);
     size_t i;
-    if (secret.len == 0) {
-        return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "token", -1);
+    if (secret.len == 0 || token.len > HTOKI_VALUE_BYTES_MAX) {
+        return htoki_fail_option(e, secret.len ? HTOK_REASON_TEXT_TOO_LONG : HTOK_REASON_TEXT_EMPTY, "token",
+                                 -1);
     }
     for (i = 0; i < secret.len; i++) {
         if (htoki_is_control(secret.ptr[i])) {
@@ -2680,8 +2689,8 @@ static htok_kind htoki_check_token(htok_error *e, htok_view token)
 static htok_kind htoki_check_id(htok_error *e, htok_view id, const char *option)
 {
     size_t valid = htoki_utf8_check(id.ptr, id.len);
-    if (id.len == 0) {
-        return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, option, -1);
+    if (id.len == 0 || id.len > HTOKI_VALUE_BYTES_MAX) {
+        return htoki_fail_option(e, id.len ? HTOK_REASON_TEXT_TOO_LONG : HTOK_REASON_TEXT_EMPTY, option, -1);
     }
     if (htoki_equal(id, htoki_text(".")) || htoki_equal(id, htoki_text(".."))) {
         return htoki_fail_option(e, HTOK_REASON_ID_DOTS, option, 0);
@@ -3725,6 +3734,18 @@ static htoki_op_event htoki_op_fail(htoki_op *op, htok_reason reason, htok_phase
     return HTOKI_OP_FAILED;
 }
 
+/* The one status that is a success. */
+static int htoki_success_status(htoki_operation operation)
+{
+    return operation == HTOKI_CREATE_ORG_TOKEN ? 201 : 200;
+}
+
+/* The answer is the documented success, as far as its head tells. */
+static bool htoki_op_is_wanted(const htoki_op *op)
+{
+    return op->http.status == htoki_success_status(op->request.operation) && op->http.content_json;
+}
+
 /* The answer broke HTTP's grammar or a limit. A body over the limit of a wanted answer and one over that of
    an unwanted answer are told apart. */
 static htoki_op_event htoki_op_http_failed(htoki_op *op)
@@ -3734,16 +3755,10 @@ static htoki_op_event htoki_op_http_failed(htoki_op *op)
     if (htoki_http_has_status(h)) {
         op->error->status = h->status;
     }
-    if (reason == HTOK_REASON_BODY_LIMIT && h->final && !op->wanted) {
+    if (reason == HTOK_REASON_BODY_LIMIT && !htoki_op_is_wanted(op)) {
         reason = HTOK_REASON_ERROR_BODY_LIMIT;
     }
     return htoki_op_fail(op, reason, h->final ? HTOK_PHASE_BODY : HTOK_PHASE_HEAD, h->offset);
-}
-
-/* The one status that is a success. */
-static int htoki_success_status(htoki_operation operation)
-{
-    return operation == HTOKI_CREATE_ORG_TOKEN ? 201 : 200;
 }
 
 static bool htoki_is_documented_error(htoki_operation operation, int status)
@@ -3766,7 +3781,7 @@ static htoki_op_event htoki_op_head(htoki_op *op)
     } else if (htoki_is_documented_error(operation, h->status) && h->content_json) {
         op->form = HTOKI_BODY_OBJECT;
     }
-    op->wanted = h->status == htoki_success_status(operation) && h->content_json;
+    op->wanted = htoki_op_is_wanted(op);
     htoki_scan_begin(&op->scan, op->form == HTOKI_BODY_LIST ? 2 : 0);
     if (!op->wanted && !htoki_http_limit_body(h, op->error_body_bytes)) {
         return htoki_op_http_failed(op);
@@ -8485,12 +8500,14 @@ HATHORA_TOKENS_API htok_wait htok_client_wait(const htok_client *client)
 
 HATHORA_TOKENS_API void htok_client_cancel(htok_client *client)
 {
+    unsigned attempts;
     if (!client || client->stage == HTOKI_STAGE_IDLE || client->stage == HTOKI_STAGE_ENDED) {
         return;
     }
     htoki_note_effect(client);
+    attempts = client->error.attempts;
     htoki_error_clear(&client->error);
-    client->error.attempts = client->attempt + htoki_in_attempt(client);
+    client->error.attempts = attempts;
     client->error.may_have_taken_effect = client->maybe_done;
     htoki_fail(&client->error, HTOK_REASON_CANCELLED,
                client->stage == HTOKI_STAGE_WAIT ? HTOK_PHASE_WAIT : HTOK_PHASE_NONE);
@@ -8658,6 +8675,7 @@ static bool htoki_collect(void *context, const htok_org_token *token)
     if (copy.scope_count != 0) {
         htoki_collect_scopes(k, &copy);
     }
+    copy.scopes = copy.scope_count != 0 ? copy.scopes : NULL;
     *t = copy;
     k->list->count++;
     return true;

@@ -144,6 +144,8 @@ static void malformed_utf8_is_found_at_its_first_byte(void **state)
         {"\xf4\x90\x80\x80", 0},
         {"\xf5\x80\x80\x80", 0},
         {"\xff", 0},
+        {"\xbf\xbf", 0},
+        {"\xf8\x90\x80\x80", 0},
         {"\xe2\x82\xac\xe2\x82", 3},
         {"\xf0\x9f\x98", 0},
     };

@@ -153,6 +153,26 @@ static void pieces_of_any_size_make_no_difference(void **state)
     }
 }
 
+/* The framing ends where a token ends: nothing more will come, and the client must not wait for it. */
+static void an_answer_that_ends_with_a_token_is_judged_at_once(void **state)
+{
+    static const char body[] = "{\"tokens\":[" UNIT_TOKEN_ALONE("a");
+    char text[512];
+    unit_world w;
+    (void)state;
+    snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\n" UNIT_JSON "Content-Length: %d\r\n\r\n%s",
+             (int)strlen(body), body);
+    unit_begin(&w);
+    w.net.wires[0].replies[0] = text;
+    unit_create(&w);
+    start_list(&w);
+    assert_int_equal(unit_finish(&w), HTOK_STATE_FAILED);
+    check_error(&w, HTOK_REASON_JSON_TRUNCATED, HTOK_PHASE_JSON, "truncated");
+    assert_string_equal(w.items.text, UNIT_TOKEN_ALONE("a") "\n");
+    assert_int_equal(w.waited_ms, 0);
+    unit_end(&w);
+}
+
 static void a_poll_makes_a_bounded_number_of_steps(void **state)
 {
     unit_world w;
@@ -1108,21 +1128,25 @@ static void an_effect_on_a_stale_connection_is_not_forgotten(void **state)
 
 static void a_connection_that_answered_in_part_is_not_replaced(void **state)
 {
-    unit_world w;
+    static const char *const parts[] = {"H", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\n"};
+    size_t i;
     (void)state;
-    unit_begin(&w);
-    w.net.wires[0].replies[0] = LIST_EMPTY;
-    w.net.wires[0].replies[1] = "HTTP/1.1 2";
-    w.net.wires[0].end = HTOK_IO_CLOSED;
-    w.net.wires[0].end_requests = 2;
-    unit_create(&w);
-    start_list(&w);
-    assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
-    start_list(&w);
-    assert_int_equal(unit_finish(&w), HTOK_STATE_FAILED);
-    check_error(&w, HTOK_REASON_CLOSED_EARLY, HTOK_PHASE_HEAD, "part of an answer");
-    assert_int_equal(w.net.count, 1);
-    unit_end(&w);
+    for (i = 0; i < UNIT_COUNT(parts); i++) {
+        unit_world w;
+        unit_begin(&w);
+        w.net.wires[0].replies[0] = LIST_EMPTY;
+        w.net.wires[0].replies[1] = parts[i];
+        w.net.wires[0].end = HTOK_IO_CLOSED;
+        w.net.wires[0].end_requests = 2;
+        unit_create(&w);
+        start_list(&w);
+        assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+        start_list(&w);
+        assert_int_equal(unit_finish(&w), HTOK_STATE_FAILED);
+        check_error(&w, HTOK_REASON_CLOSED_EARLY, HTOK_PHASE_HEAD, parts[i]);
+        check_number(w.net.count, 1, parts[i]);
+        unit_end(&w);
+    }
 }
 
 static void replacing_a_connection_does_not_renew_the_deadline(void **state)
@@ -1556,6 +1580,7 @@ static void a_list_is_collected_all_or_nothing_in_the_bytes_needed(void **state)
         unit_create(&w);
         list.memory = bytes ? malloc(bytes) : NULL;
         list.bytes = bytes;
+        list.bytes_needed = bytes; /* to be overwritten */
         kind = htok_collect_org_tokens(w.client, NULL, &list);
         needed = needed ? needed : list.bytes_needed;
         check(list.bytes_needed == needed, "with %d bytes %d are needed, not %d", (int)bytes,
@@ -1873,6 +1898,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_call_connects_sends_and_reads_its_answer),
         cmocka_unit_test(create_and_revoke_give_their_results),
         cmocka_unit_test(pieces_of_any_size_make_no_difference),
+        cmocka_unit_test(an_answer_that_ends_with_a_token_is_judged_at_once),
         cmocka_unit_test(a_poll_makes_a_bounded_number_of_steps),
         cmocka_unit_test(an_item_is_there_until_the_next_poll),
         cmocka_unit_test(a_call_in_progress_is_not_disturbed_by_a_start),

@@ -76,6 +76,7 @@ static struct sim {
     unsigned first[2], times[2];
     unsigned count[SIM_CALLS];
     bool connects_later; /* connect() says EINPROGRESS */
+    bool connects_never; /* and stays there */
     size_t send_most, receive_most;
     sim_fd fds[SIM_FDS];
     unsigned most_open;
@@ -227,6 +228,9 @@ static short sim_ready(const struct pollfd *entry)
     short ready = 0;
     if (s->kind == SIM_PAIR) {
         return s->ended ? (short)(entry->events & POLLIN) : 0;
+    }
+    if (s->connecting && sim.connects_never) {
+        return 0;
     }
     if (s->connecting) {
         return (short)(sim.fail[0] == SIM_SO_ERROR && sim.error[0] == SIM_LOST ? POLLOUT | POLLERR : POLLOUT);
@@ -2191,6 +2195,51 @@ static void a_race_of_many_addresses_leaves_no_socket_open(void **state)
     }
 }
 
+static void a_race_may_be_given_up_with_all_its_sockets(void **state)
+{
+    unsigned polls, how, most = 0;
+    (void)state;
+    for (polls = 1; polls < 12; polls++) {
+        for (how = 0; how < 3; how++) {
+            htok_client *c;
+            htok_error created;
+            unsigned n;
+            sim_begin();
+            check(sim_create(&c, &created) == HTOK_OK, "create");
+            peer_begin(true, answer_list, false);
+            for (n = 0; n < 8; n++) {
+                sim.families[n] = n % 2 ? AF_INET : AF_INET6;
+            }
+            sim.connects_later = sim.connects_never = true;
+            check(start(c, HTOKI_GET_ORG_TOKENS, NAME) == HTOK_OK, "start");
+            for (n = 0; n < polls; n++) {
+                check(htok_client_poll(c) == HTOK_STATE_PENDING, "an end without a connection");
+                sim_run_worker();
+                sim.now_ms += 250; /* the head start of an address */
+            }
+            most = sim.most_open > most ? sim.most_open : most;
+            if (how == 0) {
+                htok_client_close(c);
+                sim_end("closed");
+                continue;
+            }
+            if (how == 1) {
+                htok_client_cancel(c);
+            } else {
+                sim.now_ms += 10000;
+                check(htok_client_poll(c) == HTOK_STATE_FAILED, "no time-out");
+                check_number(c->error.reason, HTOK_REASON_CONNECT_TIMEOUT, "reason");
+            }
+            check(!c->open, "left open");
+            sim.connects_never = false;
+            sim_check_usable(c, true, "after it");
+            htok_client_close(c);
+            sim_end("given up");
+        }
+    }
+    check_number(most, 6, "addresses that were tried at the same time");
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -2221,6 +2270,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_file_of_certificates_that_cannot_be_read_is_named),
         cmocka_unit_test(a_file_of_certificates_may_end_at_every_byte),
         cmocka_unit_test(each_allocation_of_a_client_may_fail),
+        cmocka_unit_test(a_race_may_be_given_up_with_all_its_sockets),
     };
     unit_filter(argc, argv);
     return cmocka_run_group_tests_name("faults", tests, NULL, NULL);

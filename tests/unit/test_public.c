@@ -365,6 +365,8 @@ static void a_block_of_the_size_named_is_enough_at_any_alignment(void **state)
                 (w.client->in.buffer + w.client->in.size <= (unsigned char *)memory + offset + bytes), 1);
             assert_int_equal(
                 (w.client->out.buffer + w.client->out.size <= (unsigned char *)memory + offset + bytes), 1);
+            assert_true(w.client->out.size >= w.client->options.send_bytes);
+            assert_true(w.client->in.size >= w.client->options.record_bytes);
             htok_client_close(w.client);
             w.client = NULL;
             free(memory);

@@ -278,6 +278,10 @@ static void a_wildcard_stands_for_one_whole_label(void **state)
          .chain = {LEAF_WITH("san:d=*.test.example")},
          BAD_NAME},
         {.label = "no label", .host = "test.example", .chain = {LEAF_WITH("san:d=*.test.example")}, BAD_NAME},
+        {.label = "a NUL behind it",
+         .chain = {LEAF_WITH("san:dh=2a2e746573742e6578616d706c6500")},
+         BAD_NAME,
+         .detail = "*.test.example?"},
         {.label = "above all", .host = "a.example", .chain = {LEAF_WITH("san:d=*.example")}, BAD_NAME},
         {.label = "alone", .host = "example", .chain = {LEAF_WITH("san:d=*")}, BAD_NAME},
         {.label = "alone, more labels", .chain = {LEAF_WITH("san:d=*")}, BAD_NAME},
@@ -698,6 +702,13 @@ static void several_trusted_certificates_may_share_a_name(void **state)
     static const chain_case cases[] = {
         {.label = "right one second", .chain = {LEAF}, .roots = {TWIN(9, "09"), TWIN(1, "01")}, GOOD},
         {.label = "right one first", .chain = {LEAF}, .roots = {TWIN(1, "01"), TWIN(9, "09")}, GOOD},
+        {.label = "names in a trusted certificate",
+         .chain = {LEAF},
+         .roots = {ROOT,
+                   {.subject = "Root",
+                    .key = 9,
+                    .extensions = CA_NAMED " san:d=zzzzzzzzzzzzzzzzzzzz.example"}},
+         GOOD},
         {.label = "right one by its id",
          .chain = {WITH_ID("01")},
          .roots = {TWIN(9, "09"), TWIN(8, "08"), TWIN(7, "07"), TWIN(1, "01")},
@@ -742,6 +753,10 @@ static void the_server_s_certificate_itself_may_be_trusted(void **state)
          .chain = {SELF_WITH(SAN)},
          .roots = {{.subject = "other", .key = 5, .extensions = SAN}},
          NO_TRUST},
+        {.label = "another key beside the issuer",
+         .chain = {LEAF},
+         .roots = {{.subject = "leaf", .issuer = "x", .key = 6, .signer = 9, .extensions = SAN}, ROOT},
+         GOOD},
         {.label = "another host",
          .host = "b.example",
          .chain = {SELF_WITH(SAN)},
@@ -861,6 +876,7 @@ static void name_constraints_hold_for_the_host(void **state)
         {.label = "permitted, part of a label", SIGNER_WITH("ca! nc!:d=st.example"), BAD_TREE},
         {.label = "permitted, longer", SIGNER_WITH("ca! nc!:d=b." HOST), BAD_TREE},
         {.label = "permitted, second", SIGNER_WITH("ca! nc!:d=b.example,d=test.example"), GOOD},
+        {.label = "permitted, first", SIGNER_WITH("ca! nc!:d=test.example,d=b.example"), GOOD},
         {.label = "permitted, another",
          SIGNER_WITH("ca! nc!:d=other.example"),
          BAD_TREE,
@@ -868,6 +884,7 @@ static void name_constraints_hold_for_the_host(void **state)
         {.label = "not critical, another", SIGNER_WITH("ca! nc:d=other.example"), BAD_TREE},
         {.label = "excluded", SIGNER_WITH("ca! nc!:/d=test.example"), BAD_TREE},
         {.label = "excluded, whole name", SIGNER_WITH("ca! nc!:/d=" HOST), BAD_TREE},
+        {.label = "excluded, first", SIGNER_WITH("ca! nc!:/d=test.example,d=b.example"), BAD_TREE},
         {.label = "excluded, in another case", SIGNER_WITH("ca! nc!:/d=TEST.EXAMPLE"), BAD_TREE},
         {.label = "excluded, all", SIGNER_WITH("ca! nc!:/d="), BAD_TREE},
         {.label = "excluded, another", SIGNER_WITH("ca! nc!:/d=b.test.example"), GOOD},
@@ -1097,6 +1114,7 @@ static void one_key_of_the_chain_must_be_pinned(void **state)
         {.label = "spare first", .chain = {LEAF}, .pins = {9, 2}, GOOD},
         {.label = "intermediate", .chain = {LEAF_OF_INT, INT}, .pins = {3}, GOOD},
         {.label = "root behind an intermediate", .chain = {LEAF_OF_INT, INT}, .pins = {1}, GOOD},
+        {.label = "leaf before an intermediate", .chain = {LEAF_OF_INT, INT}, .pins = {2}, GOOD},
         {.label = "intermediate as the trusted one",
          .chain = {LEAF_OF_INT},
          .roots = {INT},
@@ -1143,6 +1161,28 @@ static void the_pins_seen_are_shown_in_the_chain_s_order(void **state)
     snprintf(detail, sizeof detail, "seen: %.19s..., %.19s..., %.19s...", leaf, middle, root);
     c.detail = detail;
     check_case(&c);
+}
+
+static void every_character_of_a_pin_counts(void **state)
+{
+    static htoki_x509 x;
+    char pin[52], other[52];
+    const char *list[1];
+    unsigned char hash[32];
+    size_t at;
+    (void)state;
+    cert_pin(2, pin);
+    assert_true(htoki_pin_parse(unit_view(pin), hash));
+    list[0] = pin;
+    x.pins = list;
+    x.pin_count = 1;
+    assert_true(htoki_pin_match(&x, hash));
+    list[0] = other;
+    for (at = 7; at < 50; at++) {
+        memcpy(other, pin, sizeof other);
+        other[at] = pin[at] == 'E' ? 'A' : 'E'; /* both are fit for the last place */
+        check(!htoki_pin_match(&x, hash), "character %u does not count", (unsigned)at);
+    }
 }
 
 static void pins_have_one_form(void **state)
@@ -1642,6 +1682,49 @@ static void broken_pem_is_refused_and_says_where(void **state)
     free(root.bytes);
 }
 
+static void certificates_need_all_their_parts(void **state)
+{
+    static const unsigned char empty[] = {0x30, 0x07, 0x30, 0x00, 0x30, 0x00, 0x03, 0x01, 0x00};
+    cert_bytes root = make_root("Root", 1);
+    unit_text text = {0}, inner = {0}, cert = {0};
+    size_t tbs = 3 + (size_t)root.bytes[6];
+    (void)state;
+    cert_add_pem(&text, "CERTIFICATE", empty, sizeof empty, "\n");
+    check_form("nothing to be signed", &text, FORM_BAD);
+    assert_true(root.bytes[4] == 0x30 && root.bytes[5] == 0x81);
+    unit_add(&inner, (const char *)root.bytes + 4, tbs);
+    unit_add_hex(&inner, "300a" OID_SIGNED, strlen("300a" OID_SIGNED));
+    der_wrap(&cert, 0x30, &inner);
+    cert_add_pem(&text, "CERTIFICATE", (const unsigned char *)cert.text, cert.len, "\n");
+    check_form("no signature", &text, FORM_BAD);
+    free(cert.text);
+    free(root.bytes);
+}
+
+static void digits_left_over_are_refused(void **state)
+{
+    char name[16] = "Root";
+    cert_bytes root = make_root(name, 1);
+    unit_text pem = {0}, text;
+    (void)state;
+    while (root.len % 3 != 0) {
+        free(root.bytes);
+        strcat(name, "x");
+        root = make_root(name, 1);
+    }
+    cert_add_pem(&pem, "CERTIFICATE", root.bytes, root.len, "\n");
+    text = replaced(&pem, "\n-----END", "\nA\n-----END");
+    check_form("one", &text, FORM_BAD);
+    text = replaced(&pem, "\n-----END", "\nAAA\n-----END");
+    check_form("three", &text, FORM_BAD);
+    text = replaced(&pem, "\n-----END", "\nA===\n-----END");
+    check_form("one and padding", &text, FORM_BAD);
+    text = joined("", &pem, "");
+    check_form("none", &text, FORM_OK);
+    free(pem.text);
+    free(root.bytes);
+}
+
 static void der_is_read_one_after_the_other(void **state)
 {
     cert_bytes a = make_root("A", 1), b = make_root("B", 3);
@@ -1863,6 +1946,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(other_keys_and_signatures_are_refused_by_name),
         cmocka_unit_test(one_key_of_the_chain_must_be_pinned),
         cmocka_unit_test(the_pins_seen_are_shown_in_the_chain_s_order),
+        cmocka_unit_test(every_character_of_a_pin_counts),
         cmocka_unit_test(pins_have_one_form),
         cmocka_unit_test(an_extension_must_not_come_twice),
         cmocka_unit_test(key_usage_must_not_come_twice),
@@ -1872,6 +1956,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_walk_never_reads_beyond_or_fails_to_end),
         cmocka_unit_test(pem_is_read_generously),
         cmocka_unit_test(broken_pem_is_refused_and_says_where),
+        cmocka_unit_test(certificates_need_all_their_parts),
+        cmocka_unit_test(digits_left_over_are_refused),
         cmocka_unit_test(der_is_read_one_after_the_other),
         cmocka_unit_test(trust_needs_one_certificate_of_use),
         cmocka_unit_test(an_expired_root_counts_only_where_the_time_is_known),
