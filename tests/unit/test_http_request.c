@@ -432,6 +432,31 @@ static void create_requests_are_checked(void **state)
     assert_int_not_equal(create_reason(&r, &e), HTOK_REASON_NONE);
 }
 
+static void texts_over_sixteen_kibibytes_are_refused(void **state)
+{
+    static char text[16384 + 2];
+    htok_header header;
+    htok_error e;
+    (void)state;
+    memset(text, 'a', sizeof text - 1);
+    header.name = "X-Long";
+    header.value = text;
+    htoki_error_clear(&e);
+    assert_int_equal(htoki_check_id(&e, htoki_text(text), "org_id"), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_TEXT_TOO_LONG);
+    htoki_error_clear(&e);
+    assert_int_equal(htoki_check_token(&e, htoki_text(text)), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_TEXT_TOO_LONG);
+    htoki_error_clear(&e);
+    assert_int_equal(htoki_check_headers(&e, &header, 1), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_TEXT_TOO_LONG);
+    text[sizeof text - 2] = '\0';
+    htoki_error_clear(&e);
+    assert_int_equal(htoki_check_id(&e, htoki_text(text), "org_id"), HTOK_OK);
+    assert_int_equal(htoki_check_token(&e, htoki_text(text)), HTOK_OK);
+    assert_int_equal(htoki_check_headers(&e, &header, 1), HTOK_OK);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +472,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(user_agents_that_could_break_the_request_are_refused),
         cmocka_unit_test(ids_that_cannot_be_a_path_segment_are_refused),
         cmocka_unit_test(create_requests_are_checked),
+        cmocka_unit_test(texts_over_sixteen_kibibytes_are_refused),
     };
     unit_filter(argc, argv);
     return cmocka_run_group_tests_name("http request", tests, NULL, NULL);

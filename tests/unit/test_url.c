@@ -171,6 +171,8 @@ static void each_refusal_has_its_reason_and_offset(void **state)
         {"https://h/[a]", HTOK_REASON_URL_PATH, 10},
         {"https://h/a\xc3\xa9", HTOK_REASON_URL_PATH, 11},
         {"https://h/%", HTOK_REASON_URL_PATH, 10},
+        {"https://h/a%2f..%2fb", HTOK_REASON_URL_PATH, 11},
+        {"https://h/a%5Cb", HTOK_REASON_URL_PATH, 11},
         {"https://h/%4", HTOK_REASON_URL_PATH, 10},
         {"https://h/%4g", HTOK_REASON_URL_PATH, 10},
         {"https://h/a%0d%0ab", HTOK_REASON_URL_PATH, 11},
