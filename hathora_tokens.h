@@ -116,7 +116,7 @@
    SECURITY
      The server's chain, name and dates are always checked; there is no switch to turn that off. Beyond BearSSL, the
      name must stand in subjectAltName (an address as iPAddress), extended key usage must allow a TLS server, name
-     constraints hold, RSA keys under 2048 bits and SHA-1 are refused. Pins can be added. Revocation is not checked.
+     constraints hold, a CA's certificate, RSA keys under 2048 bits and SHA-1 are refused. Pins can be added. Revocation is not checked.
      The token goes to the endpoint's host alone and redirects are not followed. Secrets are borrowed, never copied
      to memory that outlives the call, and overwritten with '*' in any server text that reaches an error.
 
@@ -4976,8 +4976,7 @@ static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t uni
             return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.failed ? b.at : b.begin, number);
         }
         number++;
-        usable += htoki_root_usable(&d, &key) && !(time_known && (memcmp(d.not_after, now, sizeof now) < 0 ||
-                                                                  memcmp(d.not_before, now, sizeof now) > 0));
+        usable += htoki_root_usable(&d, &key) && !(time_known && memcmp(d.not_after, now, sizeof now) < 0);
     }
     if (b.failed) {
         return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.at, number);

@@ -1,0 +1,1561 @@
+/* The TLS engine in memory, against BearSSL's server side and against bytes made by hand. */
+#define HATHORA_TOKENS_IMPLEMENTATION
+#include "hathora_tokens.h"
+#include "unit.h"
+#include "x509.h"
+
+#define HOST              "a.test.example"
+#define NOW               1795500000 /* 2026-11-24 */
+#define RECORD_IN(bytes)  ((bytes) + BR_SSL_BUFSIZE_INPUT - 16384)
+#define RECORD_OUT(bytes) ((bytes) + BR_SSL_BUFSIZE_OUTPUT - 16384)
+#define LEAF_EXTENSIONS   "san:d=" HOST ",i=7f000001 eku:server notca"
+
+/* ---- A client and a server with a wire between. ---- */
+
+typedef struct pair {
+    htoki_tls tls;
+    htoki_tls_config config;
+    htok_error error;
+    unsigned char record_in[RECORD_IN(16384)], record_out[RECORD_OUT(1024)];
+    htoki_x509 scratch;
+    br_ssl_server_context server;
+    unsigned char server_buffer[BR_SSL_BUFSIZE_BIDI];
+    br_x509_certificate server_chain[1];
+    cert_bytes leaf;
+    unit_text roots, from_client, from_server; /* what went over the wire */
+    size_t piece;                              /* largest step of bytes; 0: any */
+    size_t cut_at, flip_at;                    /* offsets in from_server; SIZE_MAX: none */
+    size_t records;     /* that the server may still send, with piece 0; SIZE_MAX: any */
+    unit_text received; /* by the server's application */
+    unit_text answer;   /* what the server's application sends once it received something */
+    size_t answered;
+} pair;
+
+static void pair_begin(pair *p)
+{
+    static const cert_spec root = {.subject = "Root", .key = 1, .extensions = "ca! ku!:0204"};
+    static const cert_spec leaf = {
+        .subject = "leaf", .issuer = "Root", .key = 2, .signer = 1, .extensions = LEAF_EXTENSIONS};
+    static const unsigned char entropy[32] = {1};
+    memset(p, 0, sizeof *p);
+    p->leaf = cert_make(&leaf);
+    cert_add(&p->roots, &root);
+    p->cut_at = p->flip_at = p->records = SIZE_MAX;
+    unit_error_begin(&p->error);
+    p->config.host = HOST;
+    p->config.trust = htoki_view(p->roots.text, p->roots.len);
+    p->config.time_known = true;
+    p->config.unix_seconds = NOW;
+    p->config.entropy = entropy;
+    p->config.entropy_len = sizeof entropy;
+    p->config.record_in = p->record_in;
+    p->config.record_in_size = sizeof p->record_in;
+    p->config.record_out = p->record_out;
+    p->config.record_out_size = sizeof p->record_out;
+    p->config.scratch = &p->scratch;
+    p->config.scratch_size = sizeof p->scratch;
+    memset(&p->scratch, 0xa5, sizeof p->scratch);
+    p->server_chain[0].data = p->leaf.bytes;
+    p->server_chain[0].data_len = p->leaf.len;
+    br_ssl_server_init_full_ec(&p->server, p->server_chain, 1, BR_KEYTYPE_EC, &cert_key_of(2)->secret);
+    br_ssl_engine_set_buffer(&p->server.eng, p->server_buffer, sizeof p->server_buffer, 1);
+    br_ssl_engine_inject_entropy(&p->server.eng, "entropy of the server that is long enough", 41);
+}
+
+/* Another certificate for the server, before pair_start(). */
+static void pair_certificate(pair *p, const cert_spec *leaf)
+{
+    free(p->leaf.bytes);
+    p->leaf = cert_make(leaf);
+    p->server_chain[0].data = p->leaf.bytes;
+    p->server_chain[0].data_len = p->leaf.len;
+}
+
+static void pair_start(pair *p)
+{
+    check(htoki_tls_start(&p->tls, &p->config, &p->error), "%s", htok_reason_name(p->error.reason));
+    assert_true(br_ssl_server_reset(&p->server));
+}
+
+static void pair_end(pair *p)
+{
+    htoki_tls_forget(&p->tls);
+    free(p->leaf.bytes);
+    free(p->roots.text);
+    free(p->from_client.text);
+    free(p->from_server.text);
+    free(p->received.text);
+    free(p->answer.text);
+}
+
+static size_t two(const char *bytes)
+{
+    return (size_t)(unsigned char)bytes[0] << 8 | (unsigned char)bytes[1];
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The scratch memory is for others once the handshake is over: no use of it may matter any more. */
+static void spoil_scratch(pair *p)
+{
+    if (htoki_tls_established(&p->tls)) {
+        memset(&p->scratch, 0x5a, sizeof p->scratch);
+    }
+}
+
+/* Bytes from a hand-made server to the client. Returns how many it took. */
+static size_t give(pair *p, const void *bytes, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        size_t room, n;
+        unsigned char *in = htoki_tls_wire_in(&p->tls, &room);
+        if (!in) {
+            break;
+        }
+        n = least(least(room, len - at), p->piece ? p->piece : SIZE_MAX);
+        memcpy(in, (const char *)bytes + at, n);
+        htoki_tls_wire_in_done(&p->tls, n);
+        spoil_scratch(p);
+        at += n;
+    }
+    return at;
+}
+
+/* What the client wants to send. */
+static bool client_to(pair *p, unit_text *wire)
+{
+    size_t len;
+    unsigned char *out = htoki_tls_wire_out(&p->tls, &len);
+    if (!out) {
+        return false;
+    }
+    len = least(len, p->piece ? p->piece : SIZE_MAX);
+    unit_add(wire, (const char *)out, len);
+    htoki_tls_wire_out_done(&p->tls, len);
+    spoil_scratch(p);
+    return true;
+}
+
+static bool server_step(pair *p)
+{
+    br_ssl_engine_context *server = &p->server.eng;
+    size_t len, n = 0;
+    unsigned char *bytes = br_ssl_engine_sendrec_buf(server, &len);
+    if (bytes) {
+        len = least(len, p->piece ? p->piece : SIZE_MAX);
+        len = least(len, p->cut_at - p->from_server.len);
+        if (p->flip_at - p->from_server.len < len) {
+            bytes[p->flip_at - p->from_server.len] ^= 0x10;
+        }
+        if (len != 0 && p->records != 0) {
+            p->records -= p->records != SIZE_MAX;
+            n = give(p, bytes, len);
+            unit_add(&p->from_server, (const char *)bytes, n);
+            br_ssl_engine_sendrec_ack(server, n);
+        }
+        if (n != 0) {
+            return true;
+        }
+    }
+    bytes = br_ssl_engine_recvapp_buf(server, &len);
+    if (bytes) {
+        unit_add(&p->received, (const char *)bytes, len);
+        br_ssl_engine_recvapp_ack(server, len);
+        return true;
+    }
+    bytes = br_ssl_engine_sendapp_buf(server, &len);
+    if (bytes && p->received.len != 0 && p->answered < p->answer.len) {
+        len = least(len, p->answer.len - p->answered);
+        memcpy(bytes, p->answer.text + p->answered, len);
+        p->answered += len;
+        br_ssl_engine_sendapp_ack(server, len);
+        br_ssl_engine_flush(server, 0);
+        return true;
+    }
+    return false;
+}
+
+/* Moves bytes both ways until nothing moves any more. */
+static void pump(pair *p)
+{
+    unsigned steps = 0;
+    size_t given = 0;
+    bool moved = true;
+    unit_text wire = {0};
+    while (moved) {
+        size_t room;
+        unsigned char *in;
+        check(steps++ < 2000000, "it never ends");
+        moved = client_to(p, &wire);
+        in = br_ssl_engine_recvrec_buf(&p->server.eng, &room);
+        if (in && given < wire.len) {
+            size_t n = least(room, wire.len - given);
+            memcpy(in, wire.text + given, n);
+            given += n;
+            br_ssl_engine_recvrec_ack(&p->server.eng, n);
+            moved = true;
+        }
+        moved = server_step(p) || moved;
+    }
+    unit_add(&p->from_client, wire.text, wire.len);
+    free(wire.text);
+}
+
+static void send_data(pair *p, const char *bytes, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        size_t room;
+        unsigned char *out = htoki_tls_data_out(&p->tls, &room);
+        check(out != NULL, "no room for data");
+        room = least(room, len - at);
+        memcpy(out, bytes + at, room);
+        htoki_tls_data_out_done(&p->tls, room);
+        at += room;
+        htoki_tls_flush(&p->tls);
+        pump(p);
+    }
+}
+
+static void take_data(pair *p, unit_text *data)
+{
+    size_t len;
+    unsigned char *in;
+    while ((in = htoki_tls_data_in(&p->tls, &len)) != NULL) {
+        len = least(len, p->piece ? p->piece : SIZE_MAX);
+        unit_add(data, (const char *)in, len);
+        htoki_tls_data_in_done(&p->tls, len);
+        pump(p);
+    }
+}
+
+static void check_failure(pair *p, htok_reason reason, int tls_error, const char *label)
+{
+    check(htoki_tls_closed(&p->tls), "%s: not closed", label);
+    check(!htoki_tls_established(&p->tls), "%s: established", label);
+    check(!htoki_tls_closed_cleanly(&p->tls), "%s: closed cleanly", label);
+    check_number(htoki_tls_failure(&p->tls, HTOK_PHASE_HANDSHAKE, &p->error), HTOK_CONNECTION_ERROR, label);
+    check(p->error.reason == reason, "%s: %s (%s), not %s", label, htok_reason_name(p->error.reason),
+          htok_tls_error_name(p->error.tls_error), htok_reason_name(reason));
+    check_number(p->error.tls_error, tls_error, label);
+    check_number(p->error.phase, HTOK_PHASE_HANDSHAKE, label);
+}
+
+static const char *line_of(const htok_error *e)
+{
+    static char line[1024];
+    assert_true(htok_error_format(e, line, sizeof line) < sizeof line);
+    return line;
+}
+
+static void check_line(const pair *p, const char *text, const char *label)
+{
+    check(strstr(line_of(&p->error), text) != NULL, "%s: no \"%s\" in: %s", label, text, line_of(&p->error));
+}
+
+/* ---- Handshakes. ---- */
+
+static void a_handshake_works_in_pieces_of_any_size(void **state)
+{
+    static const size_t pieces[] = {0, 1, 2, 3, 5, 64, 255, 1000};
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(pieces); i++) {
+        static pair p;
+        unit_text data = {0}, long_text = {0};
+        size_t len;
+        unsigned n;
+        char label[32];
+        snprintf(label, sizeof label, "pieces of %u", (unsigned)pieces[i]);
+        pair_begin(&p);
+        p.piece = pieces[i];
+        for (n = 0; n < 3000; n++) {
+            unit_add(&long_text, (const char *)&n, sizeof n);
+        }
+        unit_add(&p.answer, long_text.text, long_text.len);
+        pair_start(&p);
+        assert_null(htoki_tls_data_in(&p.tls, &len));
+        assert_null(htoki_tls_data_out(&p.tls, &len));
+        htoki_tls_flush(&p.tls);
+        pump(&p);
+        check(htoki_tls_established(&p.tls), "%s: %d", label, br_ssl_engine_last_error(&p.tls.client.eng));
+        assert_false(htoki_tls_closed(&p.tls));
+        send_data(&p, long_text.text, long_text.len);
+        take_data(&p, &data);
+        check_bytes_at(p.received.text, p.received.len, long_text.text, long_text.len, label, __FILE__,
+                       __LINE__);
+        check_bytes_at(data.text, data.len, long_text.text, long_text.len, label, __FILE__, __LINE__);
+        htoki_tls_close(&p.tls);
+        pump(&p);
+        assert_true(htoki_tls_closed(&p.tls));
+        check_number(br_ssl_engine_current_state(&p.server.eng), BR_SSL_CLOSED, label);
+        check_number(br_ssl_engine_last_error(&p.server.eng), 0, label);
+        free(data.text);
+        free(long_text.text);
+        pair_end(&p);
+    }
+}
+
+static void each_suite_works_with_each_kind_of_key(void **state)
+{
+    static const uint16_t suites[2][3] = {
+        {BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+         BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384},
+        {BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+         BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384}};
+    static unsigned char secret_bytes[BR_RSA_KBUF_PRIV_SIZE(2048)], open_bytes[BR_RSA_KBUF_PUB_SIZE(2048)];
+    br_rsa_private_key secret;
+    br_rsa_public_key open;
+    br_hmac_drbg_context random;
+    cert_spec leaf = {.subject = "leaf", .issuer = "Root", .signer = 1, .extensions = LEAF_EXTENSIONS};
+    unit_text hex = {0};
+    size_t rsa, i;
+    (void)state;
+    br_hmac_drbg_init(&random, &br_sha256_vtable, "seed", 4);
+    assert_true(
+        br_rsa_keygen_get_default()(&random.vtable, &secret, secret_bytes, &open, open_bytes, 2048, 65537));
+    cert_rsa_spki(open.n, open.nlen, open.e, open.elen, &hex);
+    leaf.spki_hex = hex.text;
+    for (rsa = 0; rsa < 2; rsa++) {
+        for (i = 0; i < 3; i++) {
+            static pair p;
+            char label[32];
+            snprintf(label, sizeof label, "suite %04x", (unsigned)suites[rsa][i]);
+            pair_begin(&p);
+            if (rsa) {
+                pair_certificate(&p, &leaf);
+                br_ssl_server_init_full_rsa(&p.server, p.server_chain, 1, &secret);
+                br_ssl_engine_set_buffer(&p.server.eng, p.server_buffer, sizeof p.server_buffer, 1);
+                br_ssl_engine_inject_entropy(&p.server.eng, "entropy of the server that is long enough", 41);
+            }
+            br_ssl_engine_set_suites(&p.server.eng, &suites[rsa][i], 1);
+            pair_start(&p);
+            pump(&p);
+            check(htoki_tls_established(&p.tls), "%s: %d", label,
+                  br_ssl_engine_last_error(&p.tls.client.eng));
+            check_number(p.tls.client.eng.session.cipher_suite, suites[rsa][i], label);
+            send_data(&p, "x", 1);
+            check_number(p.received.len, 1, label);
+            pair_end(&p);
+        }
+    }
+    free(hex.text);
+}
+
+static void no_other_suite_is_offered(void **state)
+{
+    static const uint16_t others[] = {
+        BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256, BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,
+        BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM, BR_TLS_ECDH_ECDSA_WITH_AES_128_GCM_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_3DES_EDE_CBC_SHA};
+    static pair p;
+    (void)state;
+    pair_begin(&p);
+    br_ssl_engine_set_suites(&p.server.eng, others, UNIT_COUNT(others));
+    pair_start(&p);
+    pump(&p);
+    check_failure(&p, HTOK_REASON_TLS_ALERT, BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE, "CBC");
+    check_line(&p, "another cipher suite than ECDHE with AES-GCM or ChaCha20", "CBC");
+    pair_end(&p);
+}
+
+/* ---- The first flight. ---- */
+
+typedef struct hello {
+    const unsigned char *suites, *sni, *algorithms, *alpn, *fragment;
+    size_t suites_len, sni_len, algorithms_len, alpn_len, fragment_len;
+    unsigned record_version, version, extensions;
+    uint64_t session_len;
+} hello;
+
+static void read_hello(const unit_text *wire, hello *h)
+{
+    const char *t = wire->text;
+    size_t at = 43, end;
+    memset(h, 0, sizeof *h);
+    assert_true(wire->len > 48 && t[0] == 22 && t[5] == 1);
+    check_number(two(t + 3) + 5, wire->len, "one record");
+    h->record_version = (unsigned)two(t + 1);
+    h->version = (unsigned)two(t + 9);
+    h->session_len = (unsigned char)t[at];
+    at += 1 + (unsigned char)t[at];
+    h->suites = (const unsigned char *)t + at + 2;
+    h->suites_len = two(t + at);
+    at += 2 + h->suites_len;
+    check(t[at] == 1 && t[at + 1] == 0, "compression");
+    at += 2;
+    end = at + 2 + two(t + at);
+    at += 2;
+    check_number(end, wire->len, "length of the extensions");
+    while (at < end) {
+        size_t type = two(t + at), len = two(t + at + 2);
+        const unsigned char *value = (const unsigned char *)t + at + 4;
+        h->extensions++;
+        if (type == 0) {
+            h->sni = value + 5;
+            h->sni_len = len - 5;
+        } else if (type == 1) {
+            h->fragment = value;
+            h->fragment_len = len;
+        } else if (type == 13) {
+            h->algorithms = value + 2;
+            h->algorithms_len = len - 2;
+        } else if (type == 16) {
+            h->alpn = value + 2;
+            h->alpn_len = len - 2;
+        }
+        at += 4 + len;
+    }
+}
+
+static void first_flight(pair *p, hello *h)
+{
+    pair_start(p);
+    p->from_client.len = 0;
+    while (client_to(p, &p->from_client)) {}
+    read_hello(&p->from_client, h);
+}
+
+static void the_hello_offers_tls_1_2_and_http_1_1_alone(void **state)
+{
+    static pair p;
+    hello h;
+    size_t i;
+    (void)state;
+    pair_begin(&p);
+    p.config.host = "A.Test.EXAMPLE.";
+    first_flight(&p, &h);
+    check_number(h.version, 0x0303, "version");
+    check_number(h.session_len, 0, "session");
+    check_bytes_at((const char *)h.sni, h.sni_len, HOST, strlen(HOST), "server name", __FILE__, __LINE__);
+    check_bytes_at((const char *)h.alpn, h.alpn_len, "\x08http/1.1", 9, "ALPN", __FILE__, __LINE__);
+    check(h.fragment == NULL, "a fragment length");
+    check_number(h.suites_len, 12, "suites");
+    for (i = 0; i < h.suites_len; i += 2) {
+        size_t suite = two((const char *)h.suites + i);
+        check(suite == 0xc02b || suite == 0xc02c || suite == 0xc02f || suite == 0xc030 || suite == 0xcca8 ||
+                  suite == 0xcca9,
+              "suite %04x", (unsigned)suite);
+    }
+    assert_true(h.algorithms_len != 0);
+    for (i = 0; i < h.algorithms_len; i += 2) {
+        check(h.algorithms[i] >= 4 && h.algorithms[i] <= 6, "hash %u", h.algorithms[i]);
+        check(h.algorithms[i + 1] == 1 || h.algorithms[i + 1] == 3, "signature %u", h.algorithms[i + 1]);
+    }
+    p.config.address = (const unsigned char *)"\x7f\0\0\x01";
+    p.config.address_len = 4;
+    p.config.host = "127.0.0.1";
+    first_flight(&p, &h);
+    check(h.sni == NULL, "a server name for an address");
+    pair_end(&p);
+}
+
+static void fragments_are_asked_for_as_the_buffer_wants(void **state)
+{
+    static const struct {
+        size_t record;
+        unsigned code; /* RFC 6066 section 4: 1 is 512, 4 is 4096 */
+    } rows[] = {{16384, 0}, {16383, 4}, {8192, 4}, {4096, 4}, {4095, 3}, {2048, 3}, {1024, 2}, {512, 1}};
+    static pair p;
+    hello h;
+    size_t i;
+    (void)state;
+    pair_begin(&p);
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        char label[32];
+        snprintf(label, sizeof label, "%u bytes", (unsigned)rows[i].record);
+        p.config.record_in_size = RECORD_IN(rows[i].record);
+        first_flight(&p, &h);
+        check_number(h.fragment ? h.fragment[0] : 0, rows[i].code, label);
+    }
+    pair_end(&p);
+}
+
+static void small_buffers_work_where_the_server_obeys(void **state)
+{
+    static pair p;
+    unit_text data = {0};
+    unsigned n;
+    (void)state;
+    pair_begin(&p);
+    p.config.record_in_size = RECORD_IN(512);
+    p.config.record_out_size = RECORD_OUT(512);
+    for (n = 0; n < 1000; n++) {
+        unit_add(&p.answer, (const char *)&n, sizeof n);
+    }
+    pair_start(&p);
+    pump(&p);
+    assert_true(htoki_tls_established(&p.tls));
+    send_data(&p, p.answer.text, p.answer.len);
+    take_data(&p, &data);
+    check_bytes_at(data.text, data.len, p.answer.text, p.answer.len, "data", __FILE__, __LINE__);
+    check_bytes_at(p.received.text, p.received.len, p.answer.text, p.answer.len, "data", __FILE__, __LINE__);
+    free(data.text);
+    pair_end(&p);
+}
+
+static void what_makes_a_handshake_impossible_is_said_before_it(void **state)
+{
+    static pair p;
+    static char long_name[300];
+    unsigned i;
+    (void)state;
+    pair_begin(&p);
+    memset(long_name, 'a', 256);
+    for (i = 0; i < 13; i++) {
+        static const htok_reason reasons[] = {
+            HTOK_REASON_TIME_UNKNOWN, HTOK_REASON_TIME_UNKNOWN,    HTOK_REASON_TIME_UNKNOWN,
+            HTOK_REASON_TIME_UNKNOWN, HTOK_REASON_ENTROPY_MISSING, HTOK_REASON_INTERNAL,
+            HTOK_REASON_INTERNAL,     HTOK_REASON_INTERNAL,        HTOK_REASON_INTERNAL,
+            HTOK_REASON_INTERNAL,     HTOK_REASON_TLS_FAILED,      HTOK_REASON_TLS_FAILED,
+            HTOK_REASON_NONE};
+        htoki_tls_config config = p.config;
+        char label[32];
+        size_t len;
+        bool started;
+        snprintf(label, sizeof label, "case %u", i);
+        config.time_known = i != 0;
+        config.unix_seconds = i == 1 ? 0 : i == 2 ? -1 : i == 3 ? 253402300800 : NOW;
+        config.entropy_len = i == 4 ? 31 : 32;
+        config.host = i == 5 ? "" : i == 6 ? long_name : HOST;
+        config.scratch_size -= i == 7;
+        config.address = i == 8 || i == 9 ? (const unsigned char *)"12345678" : NULL;
+        config.address_len = i == 8 ? 0 : 5;
+        config.record_in_size = i == 10 ? RECORD_IN(512) - 1 : sizeof p.record_in;
+        config.record_out_size = i == 11 ? RECORD_OUT(512) - 1 : sizeof p.record_out;
+        unit_error_begin(&p.error);
+        started = htoki_tls_start(&p.tls, &config, &p.error);
+        check(started == (reasons[i] == HTOK_REASON_NONE), "%s: started", label);
+        check_text(htok_reason_name(p.error.reason), htok_reason_name(reasons[i]), label);
+        if (!started) {
+            check_number(p.error.phase, HTOK_PHASE_HANDSHAKE, label);
+            check(htoki_tls_closed(&p.tls) && !htoki_tls_established(&p.tls), "%s: not closed", label);
+            assert_null(htoki_tls_wire_in(&p.tls, &len));
+            assert_null(htoki_tls_wire_out(&p.tls, &len));
+            htoki_tls_close(&p.tls);
+        }
+    }
+    while (client_to(&p, &p.from_client)) {}
+    assert_true(p.from_client.len != 0);
+    pair_end(&p);
+}
+
+/* ---- Certificates, through the engine. ---- */
+
+static void a_bad_certificate_ends_the_handshake_with_its_facts(void **state)
+{
+    static const cert_spec good = {
+        .subject = "leaf", .issuer = "Root", .key = 2, .signer = 1, .extensions = LEAF_EXTENSIONS};
+    static const struct {
+        const char *label, *host;
+        const char *extensions, *issuer, *not_after;
+        unsigned pin;
+        htok_reason reason;
+        int code;
+        const char *texts[2];
+    } rows[] = {
+        {"name",
+         "b.example",
+         LEAF_EXTENSIONS,
+         "Root",
+         NULL,
+         0,
+         HTOK_REASON_CERTIFICATE_NAME,
+         BR_ERR_X509_BAD_SERVER_NAME,
+         {"certificate is for a.test.example, 127.0.0.1", "check the host in the URL"}},
+        {"common name",
+         HOST,
+         "notca",
+         "Root",
+         NULL,
+         0,
+         HTOK_REASON_CERTIFICATE_NAME,
+         BR_ERR_X509_BAD_SERVER_NAME,
+         {"holds no subjectAltName", "a common name without subjectAltName is not enough"}},
+        {"time",
+         HOST,
+         LEAF_EXTENSIONS,
+         "Root",
+         "210101000000Z",
+         0,
+         HTOK_REASON_CERTIFICATE_TIME,
+         BR_ERR_X509_EXPIRED,
+         {"valid from 2020-01-01 00:00 to 2021-01-01 00:00, checked at 2026-11-24 06:00 UTC",
+          "check this machine's clock first"}},
+        {"issuer",
+         HOST,
+         LEAF_EXTENSIONS,
+         "Other",
+         NULL,
+         0,
+         HTOK_REASON_CERTIFICATE_UNTRUSTED,
+         BR_ERR_X509_NOT_TRUSTED,
+         {"the server sent 1 certificate; its issuer is not among the trusted",
+          "leave out its intermediate certificates"}},
+        {"usage",
+         HOST,
+         "san:d=" HOST " eku:client",
+         "Root",
+         NULL,
+         0,
+         HTOK_REASON_CERTIFICATE_USAGE,
+         BR_ERR_X509_FORBIDDEN_KEY_USAGE,
+         {"its extendedKeyUsage lacks serverAuth", ""}},
+        {"key usage",
+         HOST,
+         LEAF_EXTENSIONS " ku!:0308",
+         "Root",
+         NULL,
+         0,
+         HTOK_REASON_CERTIFICATE_USAGE,
+         BR_ERR_WRONG_KEY_USAGE,
+         {"its keyUsage or kind of key does not fit the cipher suite", ""}},
+        {"pin",
+         HOST,
+         LEAF_EXTENSIONS,
+         "Root",
+         NULL,
+         9,
+         HTOK_REASON_CERTIFICATE_PIN,
+         BR_ERR_X509_NOT_TRUSTED,
+         {"seen: sha256/", "a new key, or somebody is in between"}},
+        {"critical",
+         HOST,
+         LEAF_EXTENSIONS " raw!:2a03=0500",
+         "Root",
+         NULL,
+         0,
+         HTOK_REASON_CERTIFICATE_INVALID,
+         BR_ERR_X509_CRITICAL_EXTENSION,
+         {"a critical extension is not supported", "BR_ERR_X509_CRITICAL_EXTENSION"}},
+        {"encoding",
+         HOST,
+         LEAF_EXTENSIONS " aki:01 aki:02",
+         "Root",
+         NULL,
+         0,
+         HTOK_REASON_CERTIFICATE_INVALID,
+         BR_ERR_X509_UNEXPECTED,
+         {"the server's certificate is not acceptable", ""}},
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        static pair p;
+        cert_spec leaf = good;
+        char pin[52];
+        const char *pins[1];
+        pair_begin(&p);
+        leaf.extensions = rows[i].extensions;
+        leaf.issuer = rows[i].issuer;
+        leaf.not_after = rows[i].not_after;
+        pair_certificate(&p, &leaf);
+        p.config.host = rows[i].host;
+        if (rows[i].pin != 0) {
+            cert_pin(rows[i].pin, pin);
+            pins[0] = pin;
+            p.config.pins = pins;
+            p.config.pin_count = 1;
+        }
+        pair_start(&p);
+        pump(&p);
+        check_failure(&p, rows[i].reason, rows[i].code, rows[i].label);
+        check_line(&p, rows[i].texts[0], rows[i].label);
+        check_line(&p, rows[i].texts[1], rows[i].label);
+        check_number(p.received.len, 0, rows[i].label);
+        pair_end(&p);
+    }
+}
+
+/* A certificate is public: only its key makes a server. */
+static void a_server_without_the_certificate_s_key_is_refused(void **state)
+{
+    static pair p;
+    (void)state;
+    pair_begin(&p);
+    br_ssl_server_set_single_ec(&p.server, p.server_chain, 1, &cert_key_of(9)->secret, BR_KEYTYPE_SIGN,
+                                BR_KEYTYPE_EC, br_ec_get_default(), br_ecdsa_sign_asn1_get_default());
+    pair_start(&p);
+    pump(&p);
+    check_failure(&p, HTOK_REASON_TLS_FAILED, BR_ERR_BAD_SIGNATURE, "stolen certificate");
+    pair_end(&p);
+}
+
+/* ---- Damage on the wire. ---- */
+
+static void whole_handshake(unit_text *wire)
+{
+    static pair p;
+    pair_begin(&p);
+    pair_start(&p);
+    pump(&p);
+    assert_true(htoki_tls_established(&p.tls));
+    unit_add(wire, p.from_server.text, p.from_server.len);
+    pair_end(&p);
+}
+
+static void a_handshake_that_stops_anywhere_is_never_established(void **state)
+{
+    unit_text wire = {0};
+    size_t cut;
+    (void)state;
+    whole_handshake(&wire);
+    for (cut = 0; cut + 8 < wire.len; cut += cut % 64 < 8 ? 1 : 7) {
+        static pair p;
+        size_t len;
+        pair_begin(&p);
+        p.cut_at = cut;
+        pair_start(&p);
+        pump(&p);
+        check(!htoki_tls_established(&p.tls), "established after %u bytes", (unsigned)cut);
+        check(!htoki_tls_closed(&p.tls), "closed after %u bytes", (unsigned)cut);
+        check(htoki_tls_wire_in(&p.tls, &len) != NULL && len != 0, "nothing wanted after %u bytes",
+              (unsigned)cut);
+        htoki_tls_close(&p.tls);
+        while (client_to(&p, &p.from_client)) {}
+        check(!htoki_tls_established(&p.tls), "established by closing after %u bytes", (unsigned)cut);
+        pair_end(&p);
+    }
+    free(wire.text);
+}
+
+static void a_handshake_with_a_changed_byte_is_never_established(void **state)
+{
+    unit_text wire = {0};
+    size_t flip;
+    (void)state;
+    whole_handshake(&wire);
+    for (flip = 0; flip + 8 < wire.len; flip += flip % 64 < 16 ? 1 : 5) {
+        static pair p;
+        pair_begin(&p);
+        p.flip_at = flip;
+        pair_start(&p);
+        pump(&p);
+        check(!htoki_tls_established(&p.tls), "established with byte %u changed", (unsigned)flip);
+        pair_end(&p);
+    }
+    free(wire.text);
+}
+
+static void changed_data_ends_the_connection(void **state)
+{
+    size_t offset;
+    (void)state;
+    for (offset = 0; offset < 40; offset += 3) {
+        static pair p;
+        unit_text data = {0};
+        size_t len;
+        pair_begin(&p);
+        unit_add_text(&p.answer, "HTTP/1.1 200 OK");
+        pair_start(&p);
+        pump(&p);
+        assert_true(htoki_tls_established(&p.tls));
+        p.flip_at = p.from_server.len + 5 + offset % 30;
+        send_data(&p, "x", 1);
+        take_data(&p, &data);
+        check(data.len == 0 && htoki_tls_data_in(&p.tls, &len) == NULL, "data with byte %u changed",
+              (unsigned)offset);
+        check(htoki_tls_closed(&p.tls) && !htoki_tls_closed_cleanly(&p.tls), "not closed at %u",
+              (unsigned)offset);
+        check_number(htoki_tls_failure(&p.tls, HTOK_PHASE_HEAD, &p.error), HTOK_CONNECTION_ERROR, "kind");
+        check_number(p.error.reason, HTOK_REASON_TLS_FAILED, "reason");
+        check_number(p.error.tls_error, BR_ERR_BAD_MAC, "code");
+        pair_end(&p);
+    }
+}
+
+static void a_close_notify_ends_a_handshake_at_every_record(void **state)
+{
+    unsigned level, records, ends = 0;
+    (void)state;
+    for (level = 1; level <= 2; level++) {
+        for (records = 0; records < 32; records++) {
+            static pair p;
+            char alert[7] = {21, 3, 3, 0, 2, 1, 0}, label[40];
+            size_t last = 0, at;
+            snprintf(label, sizeof label, "level %u behind record %u", level, records);
+            alert[5] = (char)level;
+            pair_begin(&p);
+            p.config.record_in_size = RECORD_IN(512); /* for more records */
+            p.records = records;
+            pair_start(&p);
+            pump(&p);
+            for (at = 0; at < p.from_server.len; at += 5 + two(p.from_server.text + at + 3)) {
+                last = at;
+            }
+            if (p.from_server.len != 0 && p.from_server.text[last] != 22) { /* encrypted from here on */
+                pair_end(&p);
+                break;
+            }
+            ends++;
+            give(&p, alert, sizeof alert);
+            while (client_to(&p, &p.from_client)) {}
+            if (level == 1) {
+                check_failure(&p, HTOK_REASON_TLS_CLOSED, 0, label);
+                check_line(&p, "it may want TLS 1.3 only, or it is no TLS server", label);
+            } else {
+                check_failure(&p, HTOK_REASON_TLS_ALERT, BR_ERR_RECV_FATAL_ALERT, label);
+                check_line(&p, "alert received: close_notify", label);
+            }
+            pair_end(&p);
+        }
+    }
+    check(ends >= 6, "%u ends", ends);
+}
+
+static void each_alert_has_its_name(void **state)
+{
+    static const struct {
+        unsigned number;
+        const char *name;
+    } rows[] = {{10, "unexpected_message"}, {20, "bad_record_mac"},
+                {22, "record_overflow"},    {40, "handshake_failure"},
+                {42, "bad_certificate"},    {46, "certificate_unknown"},
+                {47, "illegal_parameter"},  {48, "unknown_ca"},
+                {50, "decode_error"},       {51, "decrypt_error"},
+                {70, "protocol_version"},   {71, "insufficient_security"},
+                {80, "internal_error"},     {86, "inappropriate_fallback"},
+                {90, "user_canceled"},      {109, "missing_extension"},
+                {112, "unrecognized_name"}, {116, "certificate_required"}};
+    static pair p;
+    unsigned number;
+    size_t i = 0;
+    (void)state;
+    pair_begin(&p);
+    for (number = 1; number < 256; number++) {
+        char alert[7] = {21, 3, 3, 0, 2, 2, 0}, name[64], label[32];
+        bool named = i < UNIT_COUNT(rows) && rows[i].number == number;
+        bool alpn = number == 120;
+        snprintf(label, sizeof label, "alert %u", number);
+        alert[6] = (char)number;
+        unit_error_begin(&p.error);
+        pair_start(&p);
+        while (client_to(&p, &p.from_client)) {}
+        give(&p, alert, sizeof alert);
+        check_failure(&p, alpn ? HTOK_REASON_TLS_ALPN : HTOK_REASON_TLS_ALERT,
+                      BR_ERR_RECV_FATAL_ALERT + (int)number, label);
+        if (named) {
+            snprintf(name, sizeof name, "alert received: %s", rows[i++].name);
+            check_text(htok_tls_error_name(p.error.tls_error), name, label);
+        }
+    }
+    check_number(i, UNIT_COUNT(rows), "all names");
+    check_text(htok_tls_error_name(BR_ERR_RECV_FATAL_ALERT + 255), "alert received", "unknown");
+    check_text(htok_tls_error_name(BR_ERR_SEND_FATAL_ALERT + 40), "alert sent", "sent");
+    pair_end(&p);
+}
+
+static void warnings_are_passed_over(void **state)
+{
+    static const char warning[7] = {21, 3, 3, 0, 2, 1, 112};
+    static pair p;
+    size_t records;
+    (void)state;
+    pair_begin(&p);
+    p.config.record_in_size = RECORD_IN(512);
+    pair_start(&p);
+    for (records = 0; records < 2; records++) {
+        p.records = records;
+        pump(&p);
+        check_number(give(&p, warning, sizeof warning), sizeof warning, "taken");
+        check_number(give(&p, warning, sizeof warning), sizeof warning, "taken");
+        assert_false(htoki_tls_closed(&p.tls));
+    }
+    p.records = SIZE_MAX;
+    pump(&p);
+    assert_true(htoki_tls_established(&p.tls));
+    pair_end(&p);
+}
+
+/* ---- Bytes made by hand. ---- */
+
+/* A handshake message in a record of its own. */
+static void add_message(unit_text *t, unsigned type, const unit_text *body)
+{
+    char head[9];
+    head[0] = 22;
+    head[1] = 3;
+    head[2] = 3;
+    head[3] = (char)((body->len + 4) >> 8);
+    head[4] = (char)((body->len + 4) & 255);
+    head[5] = (char)type;
+    head[6] = 0;
+    head[7] = (char)(body->len >> 8);
+    head[8] = (char)(body->len & 255);
+    unit_add(t, head, sizeof head);
+    unit_add(t, body->text, body->len);
+}
+
+/* A ServerHello; extensions and session are its raw bytes. */
+static void add_server_hello(unit_text *t, unsigned version, size_t session_len, const char *extensions,
+                             size_t len)
+{
+    unit_text body = {0};
+    char bytes[2], filler[32];
+    memset(filler, 0x49, sizeof filler);
+    bytes[0] = (char)(version >> 8);
+    bytes[1] = (char)(version & 255);
+    unit_add(&body, bytes, 2);
+    unit_add(&body, filler, 32);
+    bytes[0] = (char)session_len;
+    unit_add(&body, bytes, 1);
+    unit_add(&body, filler, least(session_len, 32));
+    unit_add(&body, "\xc0\x2b\0", 3);
+    bytes[0] = 0;
+    bytes[1] = (char)len;
+    if (len != 0) {
+        unit_add(&body, bytes, 2);
+        unit_add(&body, extensions, len);
+    }
+    add_message(t, 2, &body);
+    free(body.text);
+}
+
+static void give_all(pair *p, const unit_text *wire)
+{
+    p->from_client.len = 0;
+    while (client_to(p, &p->from_client)) {}
+    give(p, wire->text, wire->len);
+    while (client_to(p, &p->from_client)) {}
+}
+
+static void another_protocol_than_offered_is_refused_by_name(void **state)
+{
+    static const char h2[] = "\0\x10\0\x05\0\x03\x02h2";
+    size_t session_len;
+    (void)state;
+    for (session_len = 0; session_len <= 32; session_len += 32) {
+        static pair p;
+        unit_text wire = {0};
+        pair_begin(&p);
+        pair_start(&p);
+        add_server_hello(&wire, 0x0303, session_len, h2, sizeof h2 - 1);
+        give_all(&p, &wire);
+        check_failure(&p, HTOK_REASON_TLS_ALPN, BR_ERR_UNEXPECTED,
+                      session_len ? "with a session" : "without");
+        check_line(&p, "the server does not offer HTTP/1.1", "h2");
+        free(wire.text);
+        pair_end(&p);
+    }
+}
+
+static void the_server_may_choose_http_1_1_or_say_nothing(void **state)
+{
+    static const char *http[] = {"h2", "http/1.1"};
+    static const char *only_h2[] = {"h2"};
+    unsigned i;
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        static pair p;
+        pair_begin(&p);
+        if (i == 0) {
+            br_ssl_engine_set_protocol_names(&p.server.eng, http, 2);
+        } else if (i == 1) {
+            br_ssl_engine_set_protocol_names(&p.server.eng, only_h2, 1);
+            br_ssl_engine_add_flags(&p.server.eng, BR_OPT_FAIL_ON_ALPN_MISMATCH);
+        }
+        pair_start(&p);
+        pump(&p);
+        if (i == 1) {
+            check_failure(&p, HTOK_REASON_TLS_ALPN,
+                          BR_ERR_RECV_FATAL_ALERT + BR_ALERT_NO_APPLICATION_PROTOCOL, "h2");
+        } else {
+            check(htoki_tls_established(&p.tls), "case %u", i);
+        }
+        pair_end(&p);
+    }
+}
+
+/* Messages out of order are TLS_FAILED, not blamed on a protocol that the server did choose rightly. */
+static void an_unexpected_message_is_not_taken_for_another_protocol(void **state)
+{
+    static const char http[] = "\0\x10\0\x0b\0\x09\x08http/1.1";
+    unsigned i;
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        static pair p;
+        unit_text wire = {0}, empty = {0};
+        char label[32];
+        snprintf(label, sizeof label, "case %u", i);
+        pair_begin(&p);
+        pair_start(&p);
+        add_server_hello(&wire, 0x0303, i % 2 ? 32 : 0, http, i < 2 ? 0 : sizeof http - 1);
+        add_message(&wire, 14, &empty);
+        give_all(&p, &wire);
+        check_failure(&p, HTOK_REASON_TLS_FAILED, BR_ERR_UNEXPECTED, label);
+        free(wire.text);
+        pair_end(&p);
+    }
+}
+
+static void what_is_no_tls_1_2_is_refused(void **state)
+{
+    static const char http[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    static const char empty_chain[] = {0, 0, 0}, empty_cert[] = {0, 0, 3, 0, 0, 0},
+                      short_list[] = {0, 0, 9, 0, 0, 3, 0x30, 1, 0};
+    static const char zeros[64];
+    static const struct {
+        const char *label;
+        unsigned version; /* of a ServerHello that goes before; 0: none */
+        const char *bytes;
+        size_t len;
+        unsigned message; /* the bytes are this message; 0: they are whole records */
+        htok_reason reason;
+        int code;
+        const char *text;
+    } rows[] = {
+        {"HTTP", 0, http, sizeof http - 1, 0, HTOK_REASON_TLS_FAILED, BR_ERR_UNSUPPORTED_VERSION,
+         "or the port is no TLS port"},
+        {"zeros", 0, zeros, sizeof zeros, 0, HTOK_REASON_TLS_FAILED, BR_ERR_UNSUPPORTED_VERSION,
+         "or the port is no TLS port"},
+        {"an unknown type", 0, "\x63\x03\x03\0\x01x", 6, 0, HTOK_REASON_TLS_FAILED, BR_ERR_UNEXPECTED, ""},
+        {"a record larger than any", 0, "\x16\x03\x03\x7f\xff", 5, 0, HTOK_REASON_TLS_FAILED,
+         BR_ERR_BAD_LENGTH, ""},
+        {"data before the handshake", 0, "\x17\x03\x03\0\x05hello", 10, 0, HTOK_REASON_TLS_FAILED,
+         BR_ERR_UNEXPECTED, ""},
+        {"CCS before the handshake", 0, "\x14\x03\x03\0\x01\x01", 6, 0, HTOK_REASON_TLS_FAILED,
+         BR_ERR_UNEXPECTED, ""},
+        {"SSL 3.0", 0x0300, "", 0, 0, HTOK_REASON_TLS_FAILED, BR_ERR_UNSUPPORTED_VERSION,
+         "an older TLS than 1.2"},
+        {"TLS 1.0", 0x0301, "", 0, 0, HTOK_REASON_TLS_FAILED, BR_ERR_UNSUPPORTED_VERSION,
+         "an older TLS than 1.2"},
+        {"TLS 1.1", 0x0302, "", 0, 0, HTOK_REASON_TLS_FAILED, BR_ERR_UNSUPPORTED_VERSION,
+         "an older TLS than 1.2"},
+        {"TLS 1.3", 0x0304, "", 0, 0, HTOK_REASON_TLS_FAILED, BR_ERR_UNSUPPORTED_VERSION, ""},
+        {"no certificate", 0x0303, empty_chain, sizeof empty_chain, 11, HTOK_REASON_TLS_FAILED,
+         BR_ERR_UNEXPECTED, ""},
+        {"an empty certificate", 0x0303, empty_cert, sizeof empty_cert, 11, HTOK_REASON_CERTIFICATE_INVALID,
+         BR_ERR_X509_TRUNCATED, ""},
+        {"a list longer than its message", 0x0303, short_list, sizeof short_list, 11, HTOK_REASON_TLS_FAILED,
+         BR_ERR_BAD_PARAM, ""},
+        {"a finished message", 0x0303, "123456789012", 12, 20, HTOK_REASON_TLS_FAILED, BR_ERR_UNEXPECTED, ""},
+    };
+    size_t i, piece;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        for (piece = 0; piece < 2; piece++) {
+            static pair p;
+            unit_text wire = {0}, body = {0};
+            pair_begin(&p);
+            p.piece = piece;
+            pair_start(&p);
+            if (rows[i].version != 0) {
+                add_server_hello(&wire, rows[i].version, 0, "", 0);
+            }
+            unit_add(&body, rows[i].bytes, rows[i].len);
+            if (rows[i].message != 0) {
+                add_message(&wire, rows[i].message, &body);
+            } else {
+                unit_add(&wire, body.text, body.len);
+            }
+            give_all(&p, &wire);
+            check_failure(&p, rows[i].reason, rows[i].code, rows[i].label);
+            check_line(&p, rows[i].text, rows[i].label);
+            free(wire.text);
+            free(body.text);
+            pair_end(&p);
+        }
+    }
+}
+
+/* Plain records of the handshake go through a small buffer in pieces; encrypted ones must fit. */
+static void a_record_larger_than_the_buffer_is_refused_by_name(void **state)
+{
+    size_t over;
+    (void)state;
+    for (over = 0; over < 2; over++) {
+        static pair p;
+        char head[5] = {23, 3, 3, 0, 0};
+        size_t room = RECORD_IN(4096) - 5 + over;
+        head[3] = (char)(room >> 8);
+        head[4] = (char)(room & 255);
+        pair_begin(&p);
+        p.config.record_in_size = RECORD_IN(4096);
+        pair_start(&p);
+        pump(&p);
+        assert_true(htoki_tls_established(&p.tls));
+        give(&p, head, sizeof head);
+        check_number(htoki_tls_closed(&p.tls), over, "closed");
+        if (over) {
+            check_number(htoki_tls_failure(&p.tls, HTOK_PHASE_HEAD, &p.error), HTOK_CONNECTION_ERROR, "kind");
+            check_number(p.error.reason, HTOK_REASON_TLS_FAILED, "reason");
+            check_number(p.error.tls_error, BR_ERR_TOO_LARGE, "code");
+            check_line(&p, "its records are larger than record_bytes", "a byte too large");
+        }
+        pair_end(&p);
+    }
+}
+
+static void random_records_never_establish(void **state)
+{
+    uint32_t random = 7;
+    unsigned round;
+    (void)state;
+    for (round = 0; round < 300; round++) {
+        static pair p;
+        unit_text wire = {0};
+        unsigned i;
+        pair_begin(&p);
+        pair_start(&p);
+        if (round % 2) {
+            add_server_hello(&wire, 0x0303, 32, "", 0);
+        }
+        for (i = 0; i < 200; i++) {
+            char byte;
+            random = random * 1103515245u + 12345u;
+            byte = (char)(i == 0                ? 22
+                          : i == 1 || i == 2    ? 3
+                          : i == 3              ? 0
+                          : i == 5 && round % 3 ? 11
+                          : i == 6              ? 0
+                                                : (int)(random >> 24));
+            unit_add(&wire, &byte, 1);
+        }
+        give_all(&p, &wire);
+        check(!htoki_tls_established(&p.tls), "round %u", round);
+        free(wire.text);
+        pair_end(&p);
+    }
+}
+
+/* ---- Ends. ---- */
+
+static void only_a_close_notify_is_a_clean_end(void **state)
+{
+    static pair p;
+    unit_text data = {0};
+    (void)state;
+    pair_begin(&p);
+    unit_add_text(&p.answer, "abc");
+    pair_start(&p);
+    pump(&p);
+    send_data(&p, "x", 1);
+    assert_false(htoki_tls_closed_cleanly(&p.tls));
+    br_ssl_engine_close(&p.server.eng);
+    pump(&p);
+    take_data(&p, &data);
+    check_bytes_at(data.text, data.len, "abc", 3, "the data before it", __FILE__, __LINE__);
+    pump(&p);
+    assert_true(htoki_tls_closed(&p.tls));
+    assert_true(htoki_tls_closed_cleanly(&p.tls));
+    check_number(htoki_tls_failure(&p.tls, HTOK_PHASE_HEAD, &p.error), HTOK_CONNECTION_ERROR, "kind");
+    check_text(htok_reason_name(p.error.reason), "CLOSED_EARLY", "reason");
+    free(data.text);
+    pair_end(&p);
+}
+
+static void a_plain_close_notify_is_none_once_data_is_encrypted(void **state)
+{
+    static const char alert[7] = {21, 3, 3, 0, 2, 1, 0};
+    static pair p;
+    (void)state;
+    pair_begin(&p);
+    pair_start(&p);
+    pump(&p);
+    assert_true(htoki_tls_established(&p.tls));
+    give(&p, alert, sizeof alert);
+    assert_false(htoki_tls_closed_cleanly(&p.tls));
+    assert_true(htoki_tls_closed(&p.tls));
+    pair_end(&p);
+}
+
+static void renegotiation_is_refused_and_the_connection_stays(void **state)
+{
+    static pair p;
+    size_t len;
+    (void)state;
+    pair_begin(&p);
+    pair_start(&p);
+    pump(&p);
+    assert_true(htoki_tls_established(&p.tls));
+    assert_true(br_ssl_engine_renegotiate(&p.server.eng));
+    pump(&p);
+    check_number(br_ssl_engine_last_error(&p.server.eng), BR_ERR_RECV_FATAL_ALERT + BR_ALERT_NO_RENEGOTIATION,
+                 "what the server got");
+    assert_true(htoki_tls_established(&p.tls));
+    assert_false(htoki_tls_closed(&p.tls));
+    assert_non_null(htoki_tls_data_out(&p.tls, &len));
+    assert_non_null(htoki_tls_wire_in(&p.tls, &len));
+    pair_end(&p);
+}
+
+static void closing_works_at_any_time_even_with_data_unread(void **state)
+{
+    static pair p;
+    size_t len;
+    (void)state;
+    pair_begin(&p);
+    unit_add_text(&p.answer, "unread");
+    htoki_tls_close(&p.tls);
+    pair_start(&p);
+    pump(&p);
+    send_data(&p, "x", 1);
+    assert_non_null(htoki_tls_data_in(&p.tls, &len));
+    htoki_tls_close(&p.tls);
+    pump(&p);
+    assert_true(htoki_tls_closed(&p.tls));
+    check_number(br_ssl_engine_last_error(&p.server.eng), 0, "the server saw a close_notify");
+    htoki_tls_close(&p.tls);
+    pair_end(&p);
+}
+
+static void nothing_is_left_of_a_connection(void **state)
+{
+    static pair p;
+    static const htoki_tls zero;
+    unsigned i;
+    (void)state;
+    pair_begin(&p);
+    for (i = 0; i < 3; i++) { /* a failure between two successes changes neither */
+        p.config.host = i == 1 ? "b.example" : HOST;
+        unit_error_begin(&p.error);
+        pair_start(&p);
+        pump(&p);
+        check(htoki_tls_established(&p.tls) == (i != 1), "round %u", i);
+        check(i == 1 || p.tls.x509 == NULL, "a tie to the scratch memory");
+    }
+    htoki_tls_forget(&p.tls);
+    assert_memory_equal(&p.tls, &zero, sizeof zero);
+    pair_end(&p);
+}
+
+/* ---- Texts. ---- */
+
+static void codes_have_bearssl_s_names(void **state)
+{
+#define CODE(name)  \
+    {               \
+        name, #name \
+    }
+    static const struct {
+        int code;
+        const char *name;
+    } rows[] = {CODE(BR_ERR_OK),
+                CODE(BR_ERR_BAD_PARAM),
+                CODE(BR_ERR_BAD_STATE),
+                CODE(BR_ERR_UNSUPPORTED_VERSION),
+                CODE(BR_ERR_BAD_VERSION),
+                CODE(BR_ERR_BAD_LENGTH),
+                CODE(BR_ERR_TOO_LARGE),
+                CODE(BR_ERR_BAD_MAC),
+                CODE(BR_ERR_NO_RANDOM),
+                CODE(BR_ERR_UNKNOWN_TYPE),
+                CODE(BR_ERR_UNEXPECTED),
+                CODE(BR_ERR_BAD_CCS),
+                CODE(BR_ERR_BAD_ALERT),
+                CODE(BR_ERR_BAD_HANDSHAKE),
+                CODE(BR_ERR_OVERSIZED_ID),
+                CODE(BR_ERR_BAD_CIPHER_SUITE),
+                CODE(BR_ERR_BAD_COMPRESSION),
+                CODE(BR_ERR_BAD_FRAGLEN),
+                CODE(BR_ERR_BAD_SECRENEG),
+                CODE(BR_ERR_EXTRA_EXTENSION),
+                CODE(BR_ERR_BAD_SNI),
+                CODE(BR_ERR_BAD_HELLO_DONE),
+                CODE(BR_ERR_LIMIT_EXCEEDED),
+                CODE(BR_ERR_BAD_FINISHED),
+                CODE(BR_ERR_RESUME_MISMATCH),
+                CODE(BR_ERR_INVALID_ALGORITHM),
+                CODE(BR_ERR_BAD_SIGNATURE),
+                CODE(BR_ERR_WRONG_KEY_USAGE),
+                CODE(BR_ERR_NO_CLIENT_AUTH),
+                CODE(BR_ERR_IO),
+                CODE(BR_ERR_X509_OK),
+                CODE(BR_ERR_X509_INVALID_VALUE),
+                CODE(BR_ERR_X509_TRUNCATED),
+                CODE(BR_ERR_X509_EMPTY_CHAIN),
+                CODE(BR_ERR_X509_INNER_TRUNC),
+                CODE(BR_ERR_X509_BAD_TAG_CLASS),
+                CODE(BR_ERR_X509_BAD_TAG_VALUE),
+                CODE(BR_ERR_X509_INDEFINITE_LENGTH),
+                CODE(BR_ERR_X509_EXTRA_ELEMENT),
+                CODE(BR_ERR_X509_UNEXPECTED),
+                CODE(BR_ERR_X509_NOT_CONSTRUCTED),
+                CODE(BR_ERR_X509_NOT_PRIMITIVE),
+                CODE(BR_ERR_X509_PARTIAL_BYTE),
+                CODE(BR_ERR_X509_BAD_BOOLEAN),
+                CODE(BR_ERR_X509_OVERFLOW),
+                CODE(BR_ERR_X509_BAD_DN),
+                CODE(BR_ERR_X509_BAD_TIME),
+                CODE(BR_ERR_X509_UNSUPPORTED),
+                CODE(BR_ERR_X509_LIMIT_EXCEEDED),
+                CODE(BR_ERR_X509_WRONG_KEY_TYPE),
+                CODE(BR_ERR_X509_BAD_SIGNATURE),
+                CODE(BR_ERR_X509_TIME_UNKNOWN),
+                CODE(BR_ERR_X509_EXPIRED),
+                CODE(BR_ERR_X509_DN_MISMATCH),
+                CODE(BR_ERR_X509_BAD_SERVER_NAME),
+                CODE(BR_ERR_X509_CRITICAL_EXTENSION),
+                CODE(BR_ERR_X509_NOT_CA),
+                CODE(BR_ERR_X509_FORBIDDEN_KEY_USAGE),
+                CODE(BR_ERR_X509_WEAK_PUBLIC_KEY),
+                CODE(BR_ERR_X509_NOT_TRUSTED)};
+    static const int unknown[] = {-1, 11, 30, 61, 63, 255, 100000};
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        check_text(htok_tls_error_name(rows[i].code), rows[i].name, rows[i].name);
+    }
+    for (i = 0; i < UNIT_COUNT(unknown) - 1; i++) {
+        check_text(htok_tls_error_name(unknown[i]), "unknown", "unknown");
+    }
+    check_text(htok_tls_error_name(unknown[i]), "alert sent", "far away");
+}
+
+/* ---- The whole client over TLS, with a server that goes away. ---- */
+
+typedef struct peer {
+    pair p;            /* its server and certificates; the client's half is the library's */
+    unit_text out;     /* what the server sends, as far as it is known */
+    size_t given, cut; /* the stream ends after cut bytes */
+    htok_io end;       /* how: CLOSED or FAILED */
+    const char *head, *body;
+    bool close_notify;
+    unsigned stage;                           /* pieces of the answer that were sent */
+    size_t handshake_end, head_end, body_end; /* offsets in out */
+} peer;
+
+static htok_io peer_open(void *context, const char *host, uint16_t port, htok_io_detail *detail)
+{
+    (void)context;
+    (void)host;
+    (void)port;
+    (void)detail;
+    return HTOK_IO_AGAIN;
+}
+
+static htok_io peer_connect(void *context, uint64_t now_ms, htok_io_detail *detail)
+{
+    (void)context;
+    (void)now_ms;
+    (void)detail;
+    return HTOK_IO_OK;
+}
+
+static void peer_run(peer *q)
+{
+    br_ssl_engine_context *server = &q->p.server.eng;
+    size_t len;
+    unsigned char *bytes;
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        bytes = br_ssl_engine_sendrec_buf(server, &len);
+        if (bytes) {
+            unit_add(&q->out, (const char *)bytes, len);
+            br_ssl_engine_sendrec_ack(server, len);
+            q->head_end = q->stage == 1 ? q->out.len : q->head_end;
+            q->body_end = q->stage == 2 ? q->out.len : q->body_end;
+            moved = true;
+            continue;
+        }
+        bytes = br_ssl_engine_recvapp_buf(server, &len);
+        if (bytes) {
+            unit_add(&q->p.received, (const char *)bytes, len);
+            br_ssl_engine_recvapp_ack(server, len);
+            moved = true;
+        }
+        bytes = br_ssl_engine_sendapp_buf(server, &len);
+        if (bytes && q->handshake_end == 0) {
+            q->handshake_end = q->out.len;
+        }
+        if (bytes && q->p.received.len != 0 && strstr(q->p.received.text, "\r\n\r\n") && q->stage < 2) {
+            const char *text = q->stage++ == 0 ? q->head : q->body;
+            check(strlen(text) <= len, "the answer is too long");
+            memcpy(bytes, text, strlen(text));
+            br_ssl_engine_sendapp_ack(server, strlen(text));
+            br_ssl_engine_flush(server, 0);
+            moved = true;
+        } else if (bytes && q->stage == 2 && q->close_notify) {
+            q->stage++;
+            br_ssl_engine_close(server);
+            moved = true;
+        }
+    }
+}
+
+static htok_io peer_send(void *context, const void *bytes, size_t len, htok_io_detail *detail)
+{
+    peer *q = (peer *)context;
+    size_t room;
+    unsigned char *in = br_ssl_engine_recvrec_buf(&q->p.server.eng, &room);
+    if (in) {
+        room = least(room, len);
+        memcpy(in, bytes, room);
+        br_ssl_engine_recvrec_ack(&q->p.server.eng, room);
+        peer_run(q);
+        len = room;
+    }
+    detail->moved = len;
+    return HTOK_IO_OK;
+}
+
+static htok_io peer_receive(void *context, void *bytes, size_t size, htok_io_detail *detail)
+{
+    peer *q = (peer *)context;
+    size_t n;
+    peer_run(q);
+    n = least(least(q->out.len, q->cut) - q->given, size);
+    if (n != 0) {
+        memcpy(bytes, q->out.text + q->given, n);
+        q->given += n;
+        detail->moved = n;
+        return HTOK_IO_OK;
+    }
+    detail->os_error = q->end == HTOK_IO_FAILED ? 104 : 0;
+    return q->given == q->cut || (q->stage >= 2 && q->given == q->out.len) ? q->end : HTOK_IO_AGAIN;
+}
+
+static void peer_close(void *context)
+{
+    (void)context;
+}
+
+static void peer_wait(void *context, htok_wait *wait)
+{
+    (void)context;
+    wait->timeout_ms = 1;
+}
+
+#define LENGTH_HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n"
+#define CLOSE_HEAD  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+
+/* One list over TLS. Returns the error's reason; q keeps the offsets. */
+static htok_reason list_over(peer *q, unit_world *w)
+{
+    htok_reason reason;
+    unit_begin(w);
+    w->transport.provides_tls = false;
+    w->transport.context = q;
+    w->transport.open = peer_open;
+    w->transport.connect = peer_connect;
+    w->transport.send = peer_send;
+    w->transport.receive = peer_receive;
+    w->transport.close = peer_close;
+    w->transport.wait = peer_wait;
+    w->options.server_url = "https://" HOST;
+    w->options.trust = htoki_view(q->p.roots.text, q->p.roots.len);
+    assert_true(br_ssl_server_reset(&q->p.server));
+    unit_create(w);
+    assert_int_equal(htok_get_org_tokens_start(w->client, NULL), HTOK_OK);
+    unit_finish(w);
+    reason = htok_client_error(w->client)->reason;
+    return reason;
+}
+
+static void peer_begin(peer *q, const char *head, bool close_notify, size_t cut, htok_io end)
+{
+    memset(q, 0, sizeof *q);
+    pair_begin(&q->p);
+    unit_add(&q->p.received, "", 0);
+    q->head = head;
+    q->body = "{\"tokens\":[]}";
+    q->close_notify = close_notify;
+    q->cut = cut;
+    q->end = end;
+}
+
+static void peer_end(peer *q)
+{
+    free(q->out.text);
+    pair_end(&q->p);
+}
+
+static void a_stream_that_ends_anywhere_is_told_by_where(void **state)
+{
+    static const char *const heads[] = {LENGTH_HEAD, CLOSE_HEAD};
+    static peer q;
+    static unit_world w;
+    unsigned kind, seen[4] = {0};
+    size_t cut, total;
+    (void)state;
+    for (kind = 0; kind < 4;
+         kind++) { /* with a length or until the end; the end clean or an error of the system's */
+        htok_io end = kind < 2 ? HTOK_IO_CLOSED : HTOK_IO_FAILED;
+        total = SIZE_MAX;
+        for (cut = 0; cut < total; cut += cut % 64 < 4 ? 1 : 13) {
+            htok_reason reason, wanted;
+            char label[40];
+            snprintf(label, sizeof label, "kind %u cut at %u", kind, (unsigned)cut);
+            peer_begin(&q, heads[kind % 2], false, cut, end);
+            reason = list_over(&q, &w);
+            total = q.stage == 2 && cut >= q.body_end ? cut : total;
+            if (q.handshake_end == 0 || cut < q.handshake_end) {
+                wanted = end == HTOK_IO_FAILED ? HTOK_REASON_RECEIVE_FAILED : HTOK_REASON_TLS_CLOSED;
+                check_number(htok_client_error(w.client)->phase, HTOK_PHASE_HANDSHAKE, label);
+                seen[0]++;
+            } else if (q.head_end == 0 || cut < q.head_end) {
+                wanted = end == HTOK_IO_FAILED ? HTOK_REASON_RECEIVE_FAILED : HTOK_REASON_CLOSED_EARLY;
+                seen[1]++;
+            } else if (cut < q.body_end || kind % 2) {
+                wanted = end == HTOK_IO_FAILED ? HTOK_REASON_RECEIVE_FAILED : HTOK_REASON_BODY_TRUNCATED;
+                seen[2]++;
+            } else {
+                wanted = HTOK_REASON_NONE;
+                seen[3]++;
+            }
+            check(reason == wanted, "%s: %s, not %s", label, htok_reason_name(reason),
+                  htok_reason_name(wanted));
+            unit_end(&w);
+            peer_end(&q);
+        }
+    }
+    check(seen[0] && seen[1] && seen[2] && seen[3], "%u %u %u %u", seen[0], seen[1], seen[2], seen[3]);
+}
+
+static void a_body_until_the_end_needs_a_close_notify(void **state)
+{
+    static peer q;
+    static unit_world w;
+    unsigned close_notify;
+    (void)state;
+    for (close_notify = 0; close_notify < 2; close_notify++) {
+        htok_reason reason;
+        peer_begin(&q, CLOSE_HEAD, close_notify != 0, SIZE_MAX, HTOK_IO_CLOSED);
+        reason = list_over(&q, &w);
+        check_text(htok_reason_name(reason), close_notify ? "NONE" : "BODY_TRUNCATED", "reason");
+        unit_end(&w);
+        peer_end(&q);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_handshake_works_in_pieces_of_any_size),
+        cmocka_unit_test(each_suite_works_with_each_kind_of_key),
+        cmocka_unit_test(no_other_suite_is_offered),
+        cmocka_unit_test(the_hello_offers_tls_1_2_and_http_1_1_alone),
+        cmocka_unit_test(fragments_are_asked_for_as_the_buffer_wants),
+        cmocka_unit_test(small_buffers_work_where_the_server_obeys),
+        cmocka_unit_test(what_makes_a_handshake_impossible_is_said_before_it),
+        cmocka_unit_test(a_bad_certificate_ends_the_handshake_with_its_facts),
+        cmocka_unit_test(a_server_without_the_certificate_s_key_is_refused),
+        cmocka_unit_test(a_handshake_that_stops_anywhere_is_never_established),
+        cmocka_unit_test(a_handshake_with_a_changed_byte_is_never_established),
+        cmocka_unit_test(changed_data_ends_the_connection),
+        cmocka_unit_test(a_close_notify_ends_a_handshake_at_every_record),
+        cmocka_unit_test(each_alert_has_its_name),
+        cmocka_unit_test(warnings_are_passed_over),
+        cmocka_unit_test(another_protocol_than_offered_is_refused_by_name),
+        cmocka_unit_test(the_server_may_choose_http_1_1_or_say_nothing),
+        cmocka_unit_test(an_unexpected_message_is_not_taken_for_another_protocol),
+        cmocka_unit_test(what_is_no_tls_1_2_is_refused),
+        cmocka_unit_test(a_record_larger_than_the_buffer_is_refused_by_name),
+        cmocka_unit_test(random_records_never_establish),
+        cmocka_unit_test(only_a_close_notify_is_a_clean_end),
+        cmocka_unit_test(a_plain_close_notify_is_none_once_data_is_encrypted),
+        cmocka_unit_test(renegotiation_is_refused_and_the_connection_stays),
+        cmocka_unit_test(closing_works_at_any_time_even_with_data_unread),
+        cmocka_unit_test(nothing_is_left_of_a_connection),
+        cmocka_unit_test(codes_have_bearssl_s_names),
+        cmocka_unit_test(a_stream_that_ends_anywhere_is_told_by_where),
+        cmocka_unit_test(a_body_until_the_end_needs_a_close_notify),
+    };
+    unit_filter(argc, argv);
+    return cmocka_run_group_tests_name("tls", tests, NULL, NULL);
+}
