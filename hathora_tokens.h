@@ -114,11 +114,12 @@
      is too long. An event loop asks htok_client_wait() for the descriptor, the direction and the milliseconds.
 
    SECURITY
-     The server's chain, name and dates are always checked; there is no switch to turn that off. Beyond BearSSL, the
-     name must stand in subjectAltName (an address as iPAddress), extended key usage must allow a TLS server, name
-     constraints hold, a CA's certificate, RSA keys under 2048 bits and SHA-1 are refused. Pins can be added. Revocation is not checked.
-     The token goes to the endpoint's host alone and redirects are not followed. Secrets are borrowed, never copied
-     to memory that outlives the call, and overwritten with '*' in any server text that reaches an error.
+     The server's chain, name and dates are always checked; there is no switch to turn that off. Beyond
+     BearSSL, the name must stand in subjectAltName (an address as iPAddress), extended key usage must allow a
+     TLS server, name constraints hold, a CA's certificate, RSA keys under 2048 bits and SHA-1 are refused.
+     Pins can be added. Revocation is not checked. The token goes to the endpoint's host alone and redirects
+     are not followed. Secrets are borrowed, never copied to memory that outlives the call, and overwritten
+     with '*' in any server text that reaches an error.
 
    THREADS
      One thread at a time per client; different clients are independent. No global state, no signal handlers, no
