@@ -41,6 +41,7 @@ help:
 	@echo 'make demo      list, create and revoke against a local emulator over verified TLS'
 	@echo 'make examples  the programs of examples/, in build/examples/'
 	@echo 'make lint      formatting, static analysis, shell scripts'
+	@echo 'make fuzz      run each fuzz target for FUZZ_SECONDS (180); fuzz-replay: their seeds alone'
 	@echo 'make clean     remove build/hathora-*, and all that the targets above left in build/'
 	@echo 'make help      this list'
 
@@ -70,7 +71,9 @@ lint:
 
 clean:
 	rm -rf build/hathora-* build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
-	    build/compile build/checks build/results build/live
+	    build/compile build/checks build/results build/live build/fuzz
+
+include tests/fuzz/rules.mk
 
 build/hathora-%: tools/hathora-%.c $(HEADERS)
 	@mkdir -p $(@D)

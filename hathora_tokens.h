@@ -3665,6 +3665,9 @@ static bool htoki_op_sent_all(const htoki_op *op)
 static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, bool cut)
 {
     size_t at = 0, i, n;
+    if (len >= secret.len && memcmp(text, secret.ptr, secret.len) == 0) {
+        return secret.len;
+    }
     for (i = 0; i < secret.len; i++) {
         char c;
         if (at == len) {
@@ -7098,8 +7101,8 @@ enum { HTOKI_WORK_BYTES_MIN = (int)sizeof(htoki_x509) };
 enum { HTOKI_WORK_BYTES_MIN = 512 };
 #endif
 
-/* Receive steps that one poll makes at most. */
-enum { HTOKI_RECEIVES_PER_POLL = 4 };
+/* Steps of each kind that one poll makes at most. */
+enum { HTOKI_RECEIVES_PER_POLL = 4, HTOKI_SENDS_PER_POLL = 16 };
 
 struct htok_client {
     htok_client_options options; /* in force */
@@ -7469,7 +7472,7 @@ static void htoki_exchange_plain(htok_client *c)
 {
     size_t moved, used;
     int steps;
-    for (;;) {
+    for (steps = 0; steps < HTOKI_SENDS_PER_POLL; steps++) {
         if (htoki_span_len(&c->out) == 0 && !c->send_failed) {
             c->out.end = htoki_op_output(&c->op, c->out.buffer, c->out.size);
             htoki_op_sent(&c->op, c->out.end);
@@ -7481,6 +7484,7 @@ static void htoki_exchange_plain(htok_client *c)
         htoki_wipe(c->out.buffer + c->out.begin, moved);
         htoki_span_take(&c->out, moved);
     }
+    c->again = steps == HTOKI_SENDS_PER_POLL;
     for (steps = 0; steps < HTOKI_RECEIVES_PER_POLL; steps++) {
         htok_io io;
         if (htoki_span_len(&c->in) != 0 || c->op.item_count != 0) {
@@ -7529,10 +7533,15 @@ static void htoki_tls_send(htok_client *c)
 /* Moves the request into the engine and out, as far as both take it. */
 static void htoki_tls_send_request(htok_client *c)
 {
-    while (!c->send_failed && !htoki_op_sent_all(&c->op)) {
+    int steps;
+    for (steps = 0; !c->send_failed && !htoki_op_sent_all(&c->op); steps++) {
         size_t room = 0, len;
         unsigned char *buffer = htoki_tls_data_out(&c->tls, &room);
         if (!buffer || room == 0) {
+            break;
+        }
+        if (steps == HTOKI_SENDS_PER_POLL) {
+            c->again = true;
             break;
         }
         len = htoki_op_output(&c->op, buffer, room);

@@ -283,6 +283,17 @@ static void secrets_are_blotted_where_json_spells_them_with_escapes(void **state
     end(&c);
 }
 
+static void a_secret_with_two_backslashes_is_blotted_as_it_stands(void **state)
+{
+    op_case c;
+    (void)state;
+    begin(&c, HTOKI_GET_ORG_TOKENS);
+    c.request.token = unit_view("a\\\\b");
+    answer(&c, "500 x", UNIT_JSON, "bad a\\\\b");
+    check_view(c.error.body, "bad ****", "body");
+    end(&c);
+}
+
 static void the_beginning_of_a_secret_at_a_cut_is_blotted(void **state)
 {
     size_t room;
@@ -765,6 +776,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_documented_error_must_validate),
         cmocka_unit_test(secrets_are_blotted_out_of_server_text),
         cmocka_unit_test(secrets_are_blotted_where_json_spells_them_with_escapes),
+        cmocka_unit_test(a_secret_with_two_backslashes_is_blotted_as_it_stands),
         cmocka_unit_test(the_beginning_of_a_secret_at_a_cut_is_blotted),
         cmocka_unit_test(the_beginning_of_an_escaped_secret_at_a_cut_is_blotted),
         cmocka_unit_test(text_that_only_looks_like_a_secret_is_left_alone),
