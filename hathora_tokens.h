@@ -4882,30 +4882,21 @@ static size_t htoki_bundle_read(htoki_bundle *b, unsigned char *out, size_t size
     return n;
 }
 
-/* Days from 1970 to the beginning of a year from 1970 on. */
-static int64_t htoki_days_before(int64_t year)
-{
-    return 365 * (year - 1970) + (year - 1969) / 4 - (year - 1901) / 100 + (year - 1601) / 400;
-}
-
 /* Unix seconds as YYYYMMDDHHMMSS, the form in which certificates' dates compare. False when out of range. */
 static bool htoki_time_digits(int64_t unix_seconds, char text[14])
 {
-    static const unsigned char month_days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int64_t days = unix_seconds / 86400, second = unix_seconds % 86400, year, month = 0, parts[6];
-    bool leap;
     size_t i, at = 14;
     if (unix_seconds <= 0 || unix_seconds >= 253402300800) {
         return false;
     }
     year = 1970 + days / 366;
-    while (htoki_days_before(year + 1) <= days) {
+    while (htoki_days_from_date((int)year + 1, 1, 1) <= days) {
         year++;
     }
-    leap = htoki_days_before(year + 1) - htoki_days_before(year) == 366;
-    days -= htoki_days_before(year);
-    while (days >= month_days[month] + (leap && month == 1)) {
-        days -= month_days[month] + (leap && month == 1);
+    days -= htoki_days_from_date((int)year, 1, 1);
+    while (days >= htoki_days_in_month((int)year, (int)month + 1)) {
+        days -= htoki_days_in_month((int)year, (int)month + 1);
         month++;
     }
     parts[0] = second % 60;
