@@ -71,7 +71,8 @@ lint:
 
 clean:
 	rm -rf build/hathora-* build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
-	    build/compile build/checks build/results build/live build/fuzz
+	    build/compile build/checks build/results build/live build/fuzz \
+	    build/bearssl build/bear-* build/bearssl.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# need.sh GROUP...: installs the Debian packages that the groups build, demo, test and lint lack, and no others.
+# need.sh GROUP...: installs the Debian packages that the groups build, demo, test, lint and source lack, and no others.
 # Without apt-get it names them and fails when something is missing.
 set -eu
 
@@ -74,8 +74,14 @@ find_lacking() {
             program clang-tidy clang-tidy
             program shellcheck shellcheck
             ;;
+        source)
+            program make make
+            program dpkg-source dpkg-dev
+            program xz xz-utils
+            program flock util-linux
+            ;;
         *)
-            echo "tools/need.sh: no group $group; there are build, demo, test and lint" >&2
+            echo "tools/need.sh: no group $group; there are build, demo, test, lint and source" >&2
             exit 2
             ;;
         esac
