@@ -25,11 +25,12 @@ TESTS = $(patsubst %.c,%,$(wildcard tests/unit/test_*.c tests/live/test_*.c))
 HARNESS = $(filter-out tests/live/test_%.c,$(wildcard tests/live/*.c))
 PLAIN = $(addprefix build/,$(TOOLS) $(EXAMPLES) $(TESTS))
 SANITIZED = $(addprefix build/san/,$(TOOLS) $(EXAMPLES) $(TESTS))
+COVERED = $(patsubst tests/unit/%.c,build/coverage/%,$(wildcard tests/unit/test_*.c))
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh)
 OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.c examples/*.cpp)
 TIDY = $(wildcard tools/*.c examples/*.c)
 
-.PHONY: all need check test-programs demo examples lint clean help
+.PHONY: all need check coverage test-programs demo examples lint clean help
 .DELETE_ON_ERROR:
 
 all: $(addprefix build/,$(TOOLS))
@@ -38,6 +39,7 @@ help:
 	@echo 'make all       build/hathora-tokens and build/hathora-emulator'
 	@echo 'make need      install what building, testing and linting lack (Debian)'
 	@echo 'make check     build and run all tests, plain and sanitized; installs what they lack'
+	@echo 'make coverage  lines and branches of the header that the plain unit tests and transcripts reach'
 	@echo 'make demo      list, create and revoke against a local emulator over verified TLS'
 	@echo 'make examples  the programs of examples/, in build/examples/'
 	@echo 'make lint      formatting, static analysis, shell scripts'
@@ -55,6 +57,11 @@ check:
 
 test-programs: $(PLAIN) $(SANITIZED) build/sdk/installed build/certs/made
 
+coverage:
+	sh tools/need.sh build coverage
+	$(MAKE) -j$(JOBS) $(COVERED)
+	JOBS=$(JOBS) sh tests/coverage.sh $(COVERED)
+
 demo:
 	sh tools/need.sh build demo
 	$(MAKE) all
@@ -71,7 +78,7 @@ lint:
 
 clean:
 	rm -rf build/hathora-* build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
-	    build/compile build/checks build/results build/live build/fuzz \
+	    build/compile build/checks build/results build/live build/fuzz build/coverage \
 	    build/bearssl build/bear-* build/bearssl.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
@@ -107,6 +114,11 @@ build/tests/unit/%: tests/unit/%.c $(HEADERS)
 build/san/tests/unit/%: tests/unit/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
+
+# gcc's counts, and no function left out because no test calls it.
+build/coverage/%: tests/unit/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	gcc $(OUR_C) -O0 --coverage -fkeep-static-functions $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
 
 build/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
 	@mkdir -p $(@D)

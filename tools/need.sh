@@ -1,6 +1,6 @@
 #!/bin/sh
-# need.sh GROUP...: installs the Debian packages that the groups build, demo, test, lint and source lack, and no others.
-# Without apt-get it names them and fails when something is missing.
+# need.sh GROUP...: installs the Debian packages that the groups build, demo, test, coverage, lint and source lack, and no
+# others. Without apt-get it names them and fails when something is missing.
 set -eu
 
 cc=${CC:-cc}
@@ -38,6 +38,12 @@ compiles() {
     fi
 }
 
+cmocka() {
+    compiles '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n
+        #include <cmocka.h>\nint main(void) { return &_cmocka_run_group_tests == 0; }' \
+        -lcmocka libcmocka-dev
+}
+
 find_lacking() {
     lacking='' fetch_nginx=''
     for group in "$@"; do
@@ -58,15 +64,18 @@ find_lacking() {
             program curl curl ca-certificates
             program node nodejs
             program npm npm
-            compiles '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n
-                #include <cmocka.h>\nint main(void) { return &_cmocka_run_group_tests == 0; }' \
-                -lcmocka libcmocka-dev
+            cmocka
             compiles 'int main(void) { return 0; }' '-fsanitize=address,undefined' "$sanitizers"
             if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] &&
                 [ ! -x build/nginx/usr/sbin/nginx ]; then
                 fetch_nginx=1
                 program update-ca-certificates ca-certificates
             fi
+            ;;
+        coverage)
+            program gcc gcc libc6-dev
+            program gcovr gcovr
+            cmocka
             ;;
         lint)
             program clang clang
@@ -81,7 +90,7 @@ find_lacking() {
             program flock util-linux
             ;;
         *)
-            echo "tools/need.sh: no group $group; there are build, demo, test, lint and source" >&2
+            echo "tools/need.sh: no group $group; there are build, demo, test, coverage, lint and source" >&2
             exit 2
             ;;
         esac
