@@ -20,15 +20,19 @@ SAN_CXXFLAGS = $(SANITIZE) $(if $(filter file,$(origin CXXFLAGS)),,$(CXXFLAGS))
 
 HEADERS = hathora_tokens.h $(wildcard tests/*/*.h)
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c))
-EXAMPLES = $(patsubst %.c,%,$(wildcard examples/*.c)) $(patsubst %.cpp,%,$(wildcard examples/*.cpp))
+# Examples that need what this machine has not are left out.
+has = $(shell printf '\043include <$1>\n' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo yes)
+LACKING := $(if $(call has,uv.h),,examples/libuv_loop) $(if $(call has,sys/epoll.h),,examples/epoll_loop)
+EXAMPLE_SOURCES = $(filter-out $(LACKING:=.c),$(wildcard examples/*.c))
+EXAMPLES = $(patsubst %.c,%,$(EXAMPLE_SOURCES)) $(patsubst %.cpp,%,$(wildcard examples/*.cpp))
 TESTS = $(patsubst %.c,%,$(wildcard tests/unit/test_*.c tests/live/test_*.c))
 HARNESS = $(filter-out tests/live/test_%.c,$(wildcard tests/live/*.c))
 PLAIN = $(addprefix build/,$(TOOLS) $(EXAMPLES) $(TESTS))
 SANITIZED = $(addprefix build/san/,$(TOOLS) $(EXAMPLES) $(TESTS))
 COVERED = $(patsubst tests/unit/%.c,build/coverage/%,$(wildcard tests/unit/test_*.c))
-SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh)
+SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
 OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.c examples/*.cpp)
-TIDY = $(wildcard tools/*.c examples/*.c)
+TIDY = $(wildcard tools/*.c) $(EXAMPLE_SOURCES)
 
 .PHONY: all need check coverage test-programs demo examples lint clean help
 .DELETE_ON_ERROR:
@@ -68,6 +72,10 @@ demo:
 	sh tools/demo.sh
 
 examples: $(addprefix build/,$(EXAMPLES))
+	@for name in $(LACKING); do echo "$$name: skipped, its library's header is not installed"; done
+
+build/examples/libuv_loop build/san/examples/libuv_loop: BEARSSL += -luv
+build/examples/worker_thread build/san/examples/worker_thread: BEARSSL += -pthread
 
 lint:
 	sh tools/need.sh build lint

@@ -66,6 +66,8 @@ find_lacking() {
             program npm npm
             cmocka
             compiles 'int main(void) { return 0; }' '-fsanitize=address,undefined' "$sanitizers"
+            compiles '#include <uv.h>\nint main(void) { return uv_version() == 0; }' -luv libuv1-dev
+            program jq jq
             if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] &&
                 [ ! -x build/nginx/usr/sbin/nginx ]; then
                 fetch_nginx=1
@@ -80,6 +82,7 @@ find_lacking() {
         lint)
             program clang clang
             program clang-format clang-format
+            compiles '#include <uv.h>\nint main(void) { return uv_version() == 0; }' -luv libuv1-dev
             program clang-tidy clang-tidy
             program shellcheck shellcheck
             ;;
