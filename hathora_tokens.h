@@ -5472,7 +5472,11 @@ typedef struct htoki_tls_config {
                     pins must be the same */
 } htoki_tls_config;
 
-#define HTOKI_TLS_RECORD_IN_BYTES(payload)  ((payload) + (BR_SSL_BUFSIZE_INPUT - 16384))
+/* A record of AEAD adds a header, 8 bytes of nonce and 16 of tag (RFC 5288 section 3; RFC 7905 adds less), not
+   the 325 bytes that BearSSL keeps for all suites; but it asks for that much room with the least payload. */
+#define HTOKI_TLS_RECORD_IN_BYTES(payload)                                     \
+    ((payload) + 29u > 512u + (BR_SSL_BUFSIZE_INPUT - 16384) ? (payload) + 29u \
+                                                             : 512u + (BR_SSL_BUFSIZE_INPUT - 16384))
 #define HTOKI_TLS_RECORD_OUT_BYTES(payload) ((payload) + (BR_SSL_BUFSIZE_OUTPUT - 16384))
 
 #if HTOKI_STRINGS
@@ -7939,16 +7943,21 @@ static void htoki_fill_options(htok_client_options *o, const htok_client_options
     o->user_agent = o->user_agent ? o->user_agent : HTOK_DEFAULT_USER_AGENT;
 }
 
-/* Record overhead of BearSSL's buffers: header, explicit nonce, MAC and padding at their largest. */
-#define HTOKI_RECORD_IN_EXTRA  325
-#define HTOKI_RECORD_OUT_EXTRA 85
-#define HTOKI_BLOCK_ALIGNMENT  16
-#define HTOKI_ALIGNED(bytes)   (((bytes) + (HTOKI_BLOCK_ALIGNMENT - 1)) & ~(size_t)(HTOKI_BLOCK_ALIGNMENT - 1))
+/* The record buffers, with what BearSSL wants beside the payload. */
+#if HTOKI_TLS
+#define HTOKI_RECORD_IN_BYTES(payload)  HTOKI_TLS_RECORD_IN_BYTES(payload)
+#define HTOKI_RECORD_OUT_BYTES(payload) HTOKI_TLS_RECORD_OUT_BYTES(payload)
+#else
+#define HTOKI_RECORD_IN_BYTES(payload)  (payload)
+#define HTOKI_RECORD_OUT_BYTES(payload) (payload)
+#endif
+#define HTOKI_BLOCK_ALIGNMENT 16
+#define HTOKI_ALIGNED(bytes)  (((bytes) + (HTOKI_BLOCK_ALIGNMENT - 1)) & ~(size_t)(HTOKI_BLOCK_ALIGNMENT - 1))
 /* The client, its buffers one after the other, and what an unaligned block loses. */
-#define HTOKI_BLOCK_BYTES(work, record, send)                                            \
-    (HTOKI_ALIGNED(sizeof(struct htok_client)) + HTOKI_ALIGNED(work) +                   \
-     HTOKI_ALIGNED((record) + HTOKI_RECORD_IN_EXTRA) + (send) + HTOKI_RECORD_OUT_EXTRA + \
-     HTOKI_BLOCK_ALIGNMENT - 1)
+#define HTOKI_BLOCK_BYTES(work, record, send)                                                              \
+    (HTOKI_ALIGNED(sizeof(struct htok_client)) + HTOKI_ALIGNED(work) +                                     \
+     HTOKI_ALIGNED(HTOKI_RECORD_IN_BYTES(record)) + HTOKI_RECORD_OUT_BYTES(send) + HTOKI_BLOCK_ALIGNMENT - \
+     1)
 
 static size_t htoki_block_bytes(const htok_client_options *o)
 {
@@ -8077,10 +8086,10 @@ static htok_client *htoki_place(void *memory, const htok_client_options *o)
     c->work = at;
     at += HTOKI_ALIGNED(o->work_bytes);
     c->in.buffer = (unsigned char *)at;
-    c->in.size = o->record_bytes + HTOKI_RECORD_IN_EXTRA;
+    c->in.size = HTOKI_RECORD_IN_BYTES(o->record_bytes);
     at += HTOKI_ALIGNED(c->in.size);
     c->out.buffer = (unsigned char *)at;
-    c->out.size = o->send_bytes + HTOKI_RECORD_OUT_EXTRA;
+    c->out.size = HTOKI_RECORD_OUT_BYTES(o->send_bytes);
     return c;
 }
 
@@ -8930,8 +8939,8 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_REASON_NAME
 #undef HTOKI_REASON_TEXT
 #undef HTOKI_RECORD_BYTES
-#undef HTOKI_RECORD_IN_EXTRA
-#undef HTOKI_RECORD_OUT_EXTRA
+#undef HTOKI_RECORD_IN_BYTES
+#undef HTOKI_RECORD_OUT_BYTES
 #undef HTOKI_RESOLVER
 #undef HTOKI_ROOT_KEY_BYTES
 #undef HTOKI_SEEN_PART
