@@ -86,7 +86,8 @@
    MEMORY
      One block holds a client: htok_client_bytes() says how large, HTOK_CLIENT_BYTES is enough for default options.
      It is yours (htok_client_init) or taken once from an allocator (htok_client_create), and it must not move.
-     Nothing is allocated after that but a small job for each name look-up, which lives on its own thread. Most of
+     Nothing is allocated after that but a small job for each name look-up, which lives on its own thread; a client
+     has four of these at most, given-up ones included, and looks up no further name until one has ended. Most of
      the block is the TLS record buffer (record_bytes) and the work buffer (work_bytes): one JSON element and its
      tokens must fit in the latter, so a list of any length streams through it. All strings in options are borrowed.
      Measured on amd64, a first list with its handshake takes 5.2 KB of stack, a list after that 1.6 KB.
@@ -526,8 +527,8 @@ typedef struct htok_address {
     uint32_t scope_id;
 } htok_address;
 
-/* Name look-up for the built-in transport. start is given a name, never a numeric address nor localhost. Six
-   addresses are tried at most, so a list should not begin with six of one family. */
+/* Name look-up for the built-in transport. start is given a name, never a numeric address nor localhost. Sixteen
+   addresses are tried at most, so a list should not begin with sixteen of one family. */
 struct htok_resolver {
     void *context;
     htok_io (*start)(void *context, const char *host, htok_io_detail *detail);
@@ -5927,7 +5928,8 @@ typedef int htoki_socket;
 #define HTOKI_NO_SOCKET       (-1)
 #define HTOKI_NET_ERROR(name) name
 #endif
-#define HTOKI_ADDRESSES     6u   /* tried for one host; more are left out */
+#define HTOKI_ADDRESSES     16u  /* tried for one host; more are left out */
+#define HTOKI_LOOKUPS       4u   /* of one client under way at the same time */
 #define HTOKI_STEP_MS       10u  /* between two looks where no single descriptor tells of progress */
 #define HTOKI_HEAD_START_MS 250u /* of one address before the next: RFC 8305 section 5 */
 
@@ -6096,10 +6098,12 @@ typedef struct htoki_job {
     char host[256];
 } htoki_job;
 
-/* The client's side. */
+/* The client's side. Nothing can end getaddrinfo(), so a client that gives up look-ups again and again would pile
+   up their threads: it has HTOKI_LOOKUPS of them at most, and for the same name it takes up the one given up. */
 typedef struct htoki_lookup {
     const htok_allocator *allocator;
     htoki_job *job;
+    htoki_job *given_up[HTOKI_LOOKUPS]; /* NULL, or one whose worker may not have ended yet */
     intptr_t descriptor;
 } htoki_lookup;
 
@@ -6157,21 +6161,16 @@ static void htoki_job_collect(htoki_job *job, const struct addrinfo *list)
     }
 }
 
-/* Runs on the worker; without threads, on the caller, whom it then blocks. */
-static void htoki_job_run(htoki_job *job)
+static void htoki_job_look_up(htoki_job *job)
 {
     struct addrinfo hints, *list = NULL;
     int result;
-#if HTOKI_PTHREADS
-    int wake = job->wake;
-#endif
 #if HTOKI_WINDOWS
     /* A Winsock reference of its own: the client may have given up its own meanwhile. */
     WSADATA data;
     result = WSAStartup(MAKEWORD(2, 2), &data);
     if (result != 0) {
         job->os_error = result;
-        htoki_job_leave(job);
         return;
     }
 #endif
@@ -6195,6 +6194,14 @@ static void htoki_job_run(htoki_job *job)
 #if HTOKI_WINDOWS
     WSACleanup();
 #endif
+}
+
+/* The worker's share is over: its results may be read. */
+static void htoki_job_end(htoki_job *job)
+{
+#if HTOKI_PTHREADS
+    int wake = job->wake;
+#endif
     htoki_job_leave(job);
 #if HTOKI_PTHREADS
     /* Shut down first: a process forked meanwhile may hold a copy of the descriptor open. */
@@ -6203,6 +6210,13 @@ static void htoki_job_run(htoki_job *job)
         close(wake);
     }
 #endif
+}
+
+/* Runs on the worker; without threads, on the caller, whom it then blocks. */
+static void htoki_job_run(htoki_job *job)
+{
+    htoki_job_look_up(job);
+    htoki_job_end(job);
 }
 
 #if HTOKI_THREADS && HTOKI_WINDOWS
@@ -6278,6 +6292,62 @@ static htok_io htoki_lookup_refuse(htok_io_detail *detail, int os_error)
     return HTOK_IO_FAILED;
 }
 
+/* A look-up that still runs is kept in mind; there is a place, for none begins without. */
+static void htoki_lookup_cancel(void *context)
+{
+    htoki_lookup *lookup = (htoki_lookup *)context;
+    htoki_job *job = lookup->job;
+    size_t i = 0;
+    if (htoki_job_owners(job, 0) == 1) {
+        htoki_job_leave(job);
+    } else {
+        while (lookup->given_up[i]) {
+            i++;
+        }
+        lookup->given_up[i] = job;
+    }
+    lookup->job = NULL;
+#if !HTOKI_WINDOWS
+    if (lookup->descriptor >= 0) {
+        close((int)lookup->descriptor);
+    }
+#endif
+    lookup->descriptor = -1;
+}
+
+/* The client ends; the last worker of a look-up given up releases it. */
+static void htoki_lookup_end(htoki_lookup *lookup)
+{
+    size_t i;
+    for (i = 0; i < HTOKI_LOOKUPS; i++) {
+        if (lookup->given_up[i]) {
+            htoki_job_leave(lookup->given_up[i]);
+            lookup->given_up[i] = NULL;
+        }
+    }
+}
+
+/* Takes up a look-up of the same name that was given up and still runs; lets go of those that have ended. False when
+   there are too many to begin another. */
+static bool htoki_lookup_find(htoki_lookup *lookup, const char *host)
+{
+    bool room = false;
+    size_t i;
+    for (i = 0; i < HTOKI_LOOKUPS; i++) {
+        htoki_job *job = lookup->given_up[i];
+        if (job && htoki_job_owners(job, 0) == 1) {
+            htoki_job_leave(job);
+            lookup->given_up[i] = job = NULL;
+        }
+        if (job && !lookup->job && strcmp(job->host, host) == 0) {
+            lookup->job = job;
+            lookup->given_up[i] = job = NULL;
+        }
+        room = room || !job;
+    }
+    return room;
+}
+
 static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detail *detail)
 {
     htoki_lookup *lookup = (htoki_lookup *)context;
@@ -6287,6 +6357,12 @@ static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detai
     if (len >= sizeof job->host) {
         return htoki_lookup_refuse(detail, EAI_NONAME);
     }
+    if (!htoki_lookup_find(lookup, host)) {
+        return htoki_lookup_refuse(detail, EAI_AGAIN);
+    }
+    if (lookup->job) {
+        return HTOK_IO_OK;
+    }
     job = allocator ? (htoki_job *)allocator->allocate(allocator->context, sizeof *job) : NULL;
     if (!job) {
         return htoki_lookup_refuse(detail, EAI_MEMORY);
@@ -6295,22 +6371,23 @@ static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detai
     memcpy(job->host, host, len + 1);
     job->allocator = *allocator;
     job->owners = 2;
-    lookup->job = job;
-    lookup->descriptor = -1;
 #if HTOKI_PTHREADS
     if (pthread_mutex_init(&job->lock, NULL) != 0) {
-        lookup->job = NULL;
         allocator->release(allocator->context, job, sizeof *job);
         return htoki_lookup_refuse(detail, EAI_MEMORY);
     }
     htoki_job_pair(job, &lookup->descriptor);
 #endif
+    lookup->job = job;
 #if HTOKI_THREADS
-    if (htoki_job_detach(job)) {
-        return HTOK_IO_OK;
+    if (!htoki_job_detach(job)) {
+        htoki_job_end(job);
+        htoki_lookup_cancel(lookup);
+        return htoki_lookup_refuse(detail, EAI_AGAIN); /* looking up here would hold the caller for long */
     }
+#else
+    htoki_job_run(job);
 #endif
-    htoki_job_run(job); /* no threads, or no more of them: an answer late is better than none */
     return HTOK_IO_OK;
 }
 
@@ -6329,19 +6406,6 @@ static htok_io htoki_lookup_poll(void *context, htok_address *addresses, size_t 
     return HTOK_IO_OK;
 }
 
-static void htoki_lookup_cancel(void *context)
-{
-    htoki_lookup *lookup = (htoki_lookup *)context;
-    htoki_job_leave(lookup->job);
-    lookup->job = NULL;
-#if !HTOKI_WINDOWS
-    if (lookup->descriptor >= 0) {
-        close((int)lookup->descriptor);
-    }
-#endif
-    lookup->descriptor = -1;
-}
-
 static void htoki_lookup_wait(void *context, htok_wait *wait)
 {
     const htoki_lookup *lookup = (const htoki_lookup *)context;
@@ -6355,8 +6419,8 @@ static void htoki_lookup_wait(void *context, htok_wait *wait)
 
 static void htoki_lookup_init(htoki_lookup *lookup, const htok_allocator *allocator, htok_resolver *resolver)
 {
+    memset(lookup, 0, sizeof *lookup);
     lookup->allocator = allocator;
-    lookup->job = NULL;
     lookup->descriptor = -1;
     resolver->context = lookup;
     resolver->start = htoki_lookup_start;
@@ -6375,6 +6439,12 @@ typedef enum htoki_net_stage {
     HTOKI_NET_FAILED
 } htoki_net_stage;
 
+/* The addresses of a host and the sockets that race for it. */
+typedef struct htoki_race {
+    htok_address addresses[HTOKI_ADDRESSES];
+    htoki_socket sockets[HTOKI_ADDRESSES]; /* of the addresses of the same index */
+} htoki_race;
+
 /* The transport's whole state. It points to itself and must not move after htoki_net_init(). */
 typedef struct htoki_net {
     htok_resolver resolver; /* all zero: numeric addresses only */
@@ -6388,10 +6458,9 @@ typedef struct htoki_net {
 #endif
     uint16_t port;
     unsigned count, started, in_flight; /* addresses; those tried; those still trying */
-    htok_address addresses[HTOKI_ADDRESSES];
-    htoki_socket sockets[HTOKI_ADDRESSES]; /* of the addresses of the same index */
-    htoki_socket stream;                   /* the winner */
-    uint64_t now_ms, next_ms;              /* last time seen; when the next address may start */
+    htoki_race *race;                   /* borrowed: of use from open to connected alone */
+    htoki_socket stream;                /* the winner */
+    uint64_t now_ms, next_ms;           /* last time seen; when the next address may start */
     htok_io_detail failure;
 } htoki_net;
 
@@ -6417,9 +6486,9 @@ static void htoki_net_end_race(htoki_net *net)
 {
     unsigned i;
     for (i = 0; i < net->started; i++) {
-        htoki_socket_close(&net->sockets[i]);
+        htoki_socket_close(&net->race->sockets[i]);
     }
-    net->in_flight = 0;
+    net->started = net->in_flight = 0;
 }
 
 static htok_io htoki_net_open(void *context, const char *host, uint16_t port, htok_io_detail *detail)
@@ -6441,15 +6510,15 @@ static htok_io htoki_net_open(void *context, const char *host, uint16_t port, ht
         net->winsock = true;
     }
 #endif
-    if (htoki_address_parse(htoki_text(host), &net->addresses[0])) {
+    if (htoki_address_parse(htoki_text(host), &net->race->addresses[0])) {
         net->count = 1;
         net->stage = HTOKI_NET_RACE;
         return HTOK_IO_OK;
     }
     /* RFC 6761 section 6.3: this name never leaves the machine, so what http:// sends there stays on it. */
-    if (htoki_equal(htoki_text(host), htoki_text("localhost"))) {
-        htoki_address_parse(htoki_text("::1"), &net->addresses[0]);
-        htoki_address_parse(htoki_text("127.0.0.1"), &net->addresses[1]);
+    if (htoki_equal_nocase(htoki_text(host), htoki_text("localhost"))) {
+        htoki_address_parse(htoki_text("::1"), &net->race->addresses[0]);
+        htoki_address_parse(htoki_text("127.0.0.1"), &net->race->addresses[1]);
         net->count = 2;
         net->stage = HTOKI_NET_RACE;
         return HTOK_IO_OK;
@@ -6485,7 +6554,7 @@ static htok_io htoki_net_look_up(htoki_net *net, htok_io_detail *detail)
 {
     size_t count = 0, i;
     htok_io result =
-        net->resolver.poll(net->resolver.context, net->addresses, HTOKI_ADDRESSES, &count, detail);
+        net->resolver.poll(net->resolver.context, net->race->addresses, HTOKI_ADDRESSES, &count, detail);
     if (result == HTOK_IO_AGAIN) {
         return result;
     }
@@ -6494,15 +6563,15 @@ static htok_io htoki_net_look_up(htoki_net *net, htok_io_detail *detail)
         return htoki_net_fail(net, HTOK_PHASE_LOOKUP, detail->os_error, detail);
     }
     for (i = 0; i < count && i < HTOKI_ADDRESSES; i++) {
-        uint8_t length = net->addresses[i].length;
+        uint8_t length = net->race->addresses[i].length;
         if (length == 4 || length == 16) {
-            net->addresses[net->count++] = net->addresses[i];
+            net->race->addresses[net->count++] = net->race->addresses[i];
         }
     }
     if (net->count == 0) {
         return htoki_net_fail(net, HTOK_PHASE_LOOKUP, 0, detail);
     }
-    htoki_net_interleave(net->addresses, net->count);
+    htoki_net_interleave(net->race->addresses, net->count);
     net->stage = HTOKI_NET_RACE;
     return HTOK_IO_OK;
 }
@@ -6520,8 +6589,8 @@ static void htoki_net_note(htoki_net *net, int os_error)
 /* The first to connect wins, the others are closed. */
 static htok_io htoki_net_win(htoki_net *net, unsigned winner)
 {
-    net->stream = net->sockets[winner];
-    net->sockets[winner] = HTOKI_NO_SOCKET;
+    net->stream = net->race->sockets[winner];
+    net->race->sockets[winner] = HTOKI_NO_SOCKET;
     htoki_net_end_race(net);
     net->stage = HTOKI_NET_CONNECTED;
     return HTOK_IO_OK;
@@ -6535,23 +6604,23 @@ static htok_io htoki_net_race(htoki_net *net, htok_io_detail *detail)
     unsigned i;
     htok_io result;
     for (i = 0; i < net->started; i++) {
-        if (net->sockets[i] == HTOKI_NO_SOCKET) {
+        if (net->race->sockets[i] == HTOKI_NO_SOCKET) {
             continue;
         }
-        result = htoki_socket_check(net->sockets[i], &os_error);
+        result = htoki_socket_check(net->race->sockets[i], &os_error);
         if (result == HTOK_IO_OK) {
             return htoki_net_win(net, i);
         }
         if (result == HTOK_IO_FAILED) {
             htoki_net_note(net, os_error);
-            htoki_socket_close(&net->sockets[i]);
+            htoki_socket_close(&net->race->sockets[i]);
             net->in_flight--;
             net->next_ms = net->now_ms;
         }
     }
     while (net->started < net->count && (net->in_flight == 0 || net->now_ms >= net->next_ms)) {
         i = net->started++;
-        result = htoki_socket_connect(&net->sockets[i], &net->addresses[i], net->port, &os_error);
+        result = htoki_socket_connect(&net->race->sockets[i], &net->race->addresses[i], net->port, &os_error);
         if (result == HTOK_IO_OK) {
             return htoki_net_win(net, i);
         }
@@ -6664,8 +6733,8 @@ static void htoki_net_wait_race(const htoki_net *net, htok_wait *wait)
     uint64_t limit_ms = wait->timeout_ms;
     unsigned i;
     for (i = 0; i < net->started; i++) {
-        if (net->sockets[i] != HTOKI_NO_SOCKET) {
-            wait->descriptor = (intptr_t)net->sockets[i];
+        if (net->race->sockets[i] != HTOKI_NO_SOCKET) {
+            wait->descriptor = (intptr_t)net->race->sockets[i];
             wait->writable = true;
         }
     }
@@ -6700,16 +6769,13 @@ static void htoki_net_wait(void *context, htok_wait *wait)
     }
 }
 
-/* resolver NULL: the built-in one, which takes a block from allocator for each look-up. allocator is
-   borrowed. */
+/* resolver NULL: the built-in one, which takes a block from allocator for each look-up. allocator and race are
+   borrowed; race may serve others while no connection is being made. */
 static void htoki_net_init(htoki_net *net, const htok_resolver *resolver, const htok_allocator *allocator,
-                           htok_transport *transport)
+                           htoki_race *race, htok_transport *transport)
 {
-    unsigned i;
     memset(net, 0, sizeof *net);
-    for (i = 0; i < HTOKI_ADDRESSES; i++) {
-        net->sockets[i] = HTOKI_NO_SOCKET;
-    }
+    net->race = race;
     net->stream = HTOKI_NO_SOCKET;
     if (resolver) {
         net->resolver = *resolver;
@@ -7119,7 +7185,6 @@ struct htok_client {
     htoki_stage stage;
     htok_state verdict;
     htok_error error;
-    htoki_request request;
     htok_retry retry;
     uint32_t timeout_ms, connect_timeout_ms;
     uint32_t attempt; /* from 0 */
@@ -7177,16 +7242,16 @@ static void htoki_log_request(const htok_client *c)
         return;
     }
     htoki_put_text(&w, "> ");
-    htoki_put_text(&w, htoki_request_method(&c->request));
+    htoki_put_text(&w, htoki_request_method(&c->op.request));
     htoki_put_char(&w, ' ');
-    htoki_put_target(&w, &c->request);
+    htoki_put_target(&w, &c->op.request);
     htoki_put_text(&w, " HTTP/1.1");
     htoki_log_end(c, &w);
-    if (c->request.token.ptr) {
+    if (c->op.request.token.ptr) {
         htoki_log(c, "> Authorization: [redacted]", htoki_view("", 0), "");
     }
-    lists[0] = &c->request.own;
-    lists[1] = &c->request.client;
+    lists[0] = &c->op.request.own;
+    lists[1] = &c->op.request.client;
     for (i = 0; i < 2; i++) {
         for (n = 0; n < lists[i]->count; n++) {
             htoki_log(c, "> ", htoki_text(lists[i]->list[n].name), ": [redacted]");
@@ -7334,7 +7399,7 @@ static void htoki_attempt_failed(htok_client *c, bool keep)
     outcome.permanent = htoki_is_certificate_reason(e->reason) || e->kind == HTOK_INVALID_REQUEST_ERROR ||
                         e->kind == HTOK_UNEXPECTED_CLIENT_ERROR || e->kind == HTOK_REQUEST_ABORTED_ERROR;
     outcome.may_repeat =
-        c->request.operation == HTOKI_CREATE_ORG_TOKEN ? !c->sent_any : c->op.item_count == 0;
+        c->op.request.operation == HTOKI_CREATE_ORG_TOKEN ? !c->sent_any : c->op.item_count == 0;
     wait = htoki_retry_wait_ms(&c->retry, &outcome, c->attempt, now > c->started_ms ? now - c->started_ms : 0,
                                htoki_random(c));
     if (wait < 0) {
@@ -7373,7 +7438,7 @@ static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase
    request may be repeated, or no byte of it was handed to the network. */
 static bool htoki_replace_stale(htok_client *c)
 {
-    bool harmless = c->request.operation != HTOKI_CREATE_ORG_TOKEN || !c->sent_any;
+    bool harmless = c->op.request.operation != HTOKI_CREATE_ORG_TOKEN || !c->sent_any;
     if (!c->reused || c->replayed || c->got_bytes || !harmless) {
         return false;
     }
@@ -7443,7 +7508,7 @@ static bool htoki_feed(htok_client *c, unsigned char *bytes, size_t len, size_t 
 {
     htoki_op_event event = htoki_op_input(&c->op, (const char *)bytes, len, consumed);
     c->got_bytes = c->got_bytes || len != 0;
-    if (c->request.operation == HTOKI_CREATE_ORG_TOKEN) {
+    if (c->op.request.operation == HTOKI_CREATE_ORG_TOKEN) {
         htoki_wipe(bytes, *consumed);
     }
     return htoki_op_event_done(c, event, *consumed < len);
@@ -7715,7 +7780,7 @@ static bool htoki_idle_is_alive(htok_client *c)
 }
 
 /* The token for this attempt. */
-static bool htoki_take_token(htok_client *c)
+static bool htoki_take_token(htok_client *c, htoki_request *request)
 {
     htok_view token = htoki_text(c->options.token);
     if (c->options.token_provider) {
@@ -7725,13 +7790,14 @@ static bool htoki_take_token(htok_client *c)
             return false;
         }
     }
-    c->request.token = token;
+    request->token = token;
     return !token.ptr || htoki_check_token(&c->error, token) == HTOK_OK;
 }
 
 static void htoki_begin_attempt(htok_client *c, uint64_t now)
 {
     htok_io_detail detail = htoki_io_detail_none();
+    htoki_request request = c->op.request;
     htoki_http_limits limits;
     limits.head_bytes = c->options.max_head_bytes;
     limits.fields = c->options.max_fields;
@@ -7741,12 +7807,12 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     c->error.attempts = c->attempt + 1;
     c->sent_any = c->got_bytes = c->send_failed = c->peer_closed = false;
     c->attempt_ms = c->replayed ? c->attempt_ms : now;
-    if (!htoki_take_token(c)) {
+    if (!htoki_take_token(c, &request)) {
         htoki_end(c, false);
         return;
     }
-    htoki_op_begin(&c->op, &c->request, &limits, c->options.max_error_body_bytes,
-                   c->options.max_element_bytes, c->work, c->options.work_bytes, &c->error);
+    htoki_op_begin(&c->op, &request, &limits, c->options.max_error_body_bytes, c->options.max_element_bytes,
+                   c->work, c->options.work_bytes, &c->error);
     if (c->open && !htoki_idle_is_alive(c)) {
         htoki_disconnect(c);
     }
@@ -7969,6 +8035,10 @@ HTOKI_STATIC_ASSERT(HATHORA_TOKENS_MAX_DEPTH > 512 ||
                             HTOK_CLIENT_BYTES,
                     client_bytes)
 HTOKI_UNUSED;
+#if HTOKI_SOCKETS
+/* While it connects, the buffer of received bytes holds the addresses. */
+HTOKI_STATIC_ASSERT(sizeof(htoki_race) <= 512 + HTOKI_RECORD_IN_EXTRA, race_fits_buffer) HTOKI_UNUSED;
+#endif
 
 HATHORA_TOKENS_API size_t htok_client_bytes(const htok_client_options *options)
 {
@@ -8053,7 +8123,7 @@ static htok_kind htoki_set_hooks(htok_client *c, htok_error *e)
         c->allocator = *o->allocator;
     }
 #if HTOKI_SOCKETS
-    htoki_net_init(&c->net, o->resolver, &c->allocator, &c->transport);
+    htoki_net_init(&c->net, o->resolver, &c->allocator, (htoki_race *)(void *)c->in.buffer, &c->transport);
 #endif
     if (o->transport) {
         c->transport = *o->transport;
@@ -8320,6 +8390,9 @@ HATHORA_TOKENS_API void htok_client_close(htok_client *client)
         return;
     }
     htoki_disconnect(client);
+#if HTOKI_RESOLVER
+    htoki_lookup_end(&client->net.lookup);
+#endif
     allocator = client->allocator;
     block = client->owned_block;
     block_bytes = client->owned_block_bytes;
@@ -8466,7 +8539,7 @@ static htok_kind htoki_start(htok_client *c, htoki_operation operation,
     c->url = url;
     request.create = create;
     request.org_token_id = htoki_text(org_token_id);
-    c->request = request;
+    c->op.request = request;
     c->started_ms = htoki_now_ms(c);
     c->stage = HTOKI_STAGE_BEGIN;
     c->verdict = HTOK_STATE_PENDING;
@@ -8552,7 +8625,7 @@ HATHORA_TOKENS_API const htok_org_token *htok_client_item(const htok_client *cli
 static bool htoki_is_done(const htok_client *c, htoki_operation operation)
 {
     return c && c->stage == HTOKI_STAGE_ENDED && c->verdict == HTOK_STATE_DONE &&
-           c->request.operation == operation && !c->wiped;
+           c->op.request.operation == operation && !c->wiped;
 }
 
 HATHORA_TOKENS_API const htok_created_org_token *htok_client_created(const htok_client *client)

@@ -62,11 +62,12 @@ typedef enum sim_call {
 /* Injected in place of an error number. */
 enum { SIM_SHORT = -1000, SIM_ZERO = -1001, SIM_LOST = -1002 };
 
-enum { SIM_FDS = 24, SIM_FD = 1000, SIM_ALWAYS = 1000000 };
+enum { SIM_NONBLOCK = SOCK_NONBLOCK, SIM_CLOEXEC = SOCK_CLOEXEC };
+enum { SIM_FDS = 40, SIM_ADDRESSES = 20, SIM_FD = 1000, SIM_ALWAYS = 1000000 };
 typedef enum sim_kind { SIM_FREE, SIM_STREAM, SIM_PAIR, SIM_DEVICE } sim_kind;
 typedef struct sim_fd {
     sim_kind kind;
-    bool connecting, connected, non_blocking, ended;
+    bool connecting, connected, non_blocking, close_on_exec, ended;
     int other; /* of a pair */
 } sim_fd;
 
@@ -83,10 +84,13 @@ static struct sim {
     unsigned blocks, lists, files, mutexes;
     uint64_t now_ms;
     int64_t unix_seconds;
-    int families[8]; /* of the addresses that a look-up gives */
-    void *(*worker)(void *argument);
-    void *worker_argument;
-    bool worker_waits; /* until somebody waits for it */
+    int families[SIM_ADDRESSES]; /* of the addresses that a look-up gives */
+    struct sim_worker {
+        void *(*run)(void *argument);
+        void *argument;
+    } workers[8];
+    unsigned worker_count; /* of those that have not run */
+    bool workers_wait;     /* until somebody waits for them */
     const char *file;
     size_t file_len, file_at;
     bool file_failed;
@@ -156,7 +160,13 @@ static int sim_socket(int family, int type, int protocol)
         return -1;
     }
     fd = sim_fd_take(SIM_STREAM);
-    sim_fd_at(fd)->non_blocking = (type & ~SOCK_STREAM) != 0;
+#ifdef FAULTS_PORTABLE
+    sim_fd_at(fd)->non_blocking = sim_fd_at(fd)->close_on_exec = false;
+    assert_int_equal(type, SOCK_STREAM);
+#else
+    sim_fd_at(fd)->non_blocking = (type & SIM_NONBLOCK) != 0;
+    sim_fd_at(fd)->close_on_exec = (type & SIM_CLOEXEC) != 0;
+#endif
     return fd;
 }
 
@@ -167,6 +177,8 @@ __attribute__((unused)) static int sim_fcntl(int fd, int command, ...)
     }
     if (command == F_SETFL) {
         sim_fd_at(fd)->non_blocking = true;
+    } else if (command == F_SETFD) {
+        sim_fd_at(fd)->close_on_exec = true;
     }
     return 0;
 }
@@ -184,7 +196,7 @@ static int sim_connect(int fd, const struct sockaddr *address, socklen_t size)
 {
     sim_fd *s = sim_fd_at(fd);
     int error = sim_fault(SIM_CONNECT);
-    assert_true(address != NULL && size >= sizeof(struct sockaddr_in) && s->non_blocking);
+    assert_true(address != NULL && size >= sizeof(struct sockaddr_in) && s->non_blocking && s->close_on_exec);
     errno = error ? error : EINPROGRESS;
     s->connecting =
         error == EINTR || error == EALREADY || error == EINPROGRESS || (!error && sim.connects_later);
@@ -213,12 +225,12 @@ static int sim_getsockopt(int fd, int level, int name, void *value, socklen_t *s
     return 0;
 }
 
-static void sim_run_worker(void)
+static void sim_run_workers(void)
 {
-    void *(*worker)(void *argument) = sim.worker;
-    sim.worker = NULL;
-    if (worker) {
-        (void)worker(sim.worker_argument);
+    unsigned i, count = sim.worker_count;
+    sim.worker_count = 0;
+    for (i = 0; i < count; i++) {
+        (void)sim.workers[i].run(sim.workers[i].argument);
     }
 }
 
@@ -247,7 +259,7 @@ static int sim_poll(struct pollfd *entries, nfds_t count, int timeout)
         return -1;
     }
     if (timeout != 0) {
-        sim_run_worker();
+        sim_run_workers();
     }
     if (count != 0) {
         entries[0].revents = sim_ready(&entries[0]);
@@ -301,8 +313,7 @@ static ssize_t sim_recv(int fd, void *bytes, size_t size, int flags)
 
 static int sim_socketpair(int family, int type, int protocol, int ends[2])
 {
-    (void)type;
-    assert_true(family == AF_UNIX && protocol == 0);
+    assert_true(family == AF_UNIX && protocol == 0 && (type & SIM_CLOEXEC) != 0);
     if (sim_errno(SIM_SOCKETPAIR)) {
         return -1;
     }
@@ -334,19 +345,19 @@ static int sim_close(int fd)
 static int sim_getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
                            struct addrinfo **list)
 {
-    static struct addrinfo nodes[8];
-    static struct sockaddr_in v4[8];
-    static struct sockaddr_in6 v6[8];
+    static struct addrinfo nodes[SIM_ADDRESSES + 1];
+    static struct sockaddr_in v4[SIM_ADDRESSES];
+    static struct sockaddr_in6 v6[SIM_ADDRESSES];
     int error = sim_fault(SIM_GETADDRINFO);
     unsigned i;
-    assert_string_equal(name, "api.test");
+    assert_non_null(strstr(name, ".test"));
     assert_true(service == NULL && hints->ai_socktype == SOCK_STREAM);
     if (error > 0) {
         errno = error;
         return EAI_SYSTEM;
     }
     *list = NULL;
-    for (i = 0; i < 8 && sim.families[i] != 0; i++) {
+    for (i = 0; i < SIM_ADDRESSES && sim.families[i] != 0; i++) {
         memset(&nodes[i], 0, sizeof nodes[i]);
         nodes[i].ai_family = sim.families[i];
         v4[i].sin_family = AF_INET;
@@ -354,7 +365,7 @@ static int sim_getaddrinfo(const char *name, const char *service, const struct a
         nodes[i].ai_addr = sim.families[i] == AF_INET ? (struct sockaddr *)(void *)&v4[i]
                                                       : (struct sockaddr *)(void *)&v6[i];
         nodes[i].ai_addrlen = sim.families[i] == AF_INET ? sizeof v4[i] : sizeof v6[i];
-        nodes[i].ai_next = i < 7 && sim.families[i + 1] != 0 ? &nodes[i + 1] : NULL;
+        nodes[i].ai_next = i + 1 < SIM_ADDRESSES && sim.families[i + 1] != 0 ? &nodes[i + 1] : NULL;
         *list = nodes;
     }
     sim.lists += error == 0;
@@ -373,14 +384,14 @@ static int sim_pthread_create(pthread_t *thread, const pthread_attr_t *attribute
                               void *argument)
 {
     int error = sim_fault(SIM_THREAD);
-    assert_true(thread != NULL && attributes != NULL && sim.worker == NULL);
+    assert_true(thread != NULL && attributes != NULL && sim.worker_count < 8);
     if (error != 0) {
         return error;
     }
-    sim.worker = worker;
-    sim.worker_argument = argument;
-    if (!sim.worker_waits) {
-        sim_run_worker();
+    sim.workers[sim.worker_count].run = worker;
+    sim.workers[sim.worker_count++].argument = argument;
+    if (!sim.workers_wait) {
+        sim_run_workers();
     }
     return 0;
 }
@@ -1526,7 +1537,7 @@ static void sim_begin(void)
     sim.families[1] = AF_INET;
     sim.file = test_root;
     sim.file_len = sizeof test_root - 1;
-    sim.worker_waits = true;
+    sim.workers_wait = true;
 }
 
 static void sim_heal(void)
@@ -1537,7 +1548,7 @@ static void sim_heal(void)
 static void sim_end(const char *label)
 {
     unsigned i;
-    sim_run_worker();
+    sim_run_workers();
     for (i = 0; i < SIM_FDS; i++) {
         check(sim.fds[i].kind == SIM_FREE, "%s: descriptor %u is left open", label, i);
     }
@@ -1902,10 +1913,10 @@ static void a_look_up_that_fails_is_a_connection_error(void **state)
         {"EAI_SYSTEM with EMFILE", SIM_GETADDRINFO, EMFILE, 0, 0, NAME, false, LOOKUP_FAILED(EMFILE)},
         {"no memory for the look-up", SIM_MALLOC, ENOMEM, 0, 0, NAME, false, LOOKUP_FAILED(EAI_MEMORY)},
         {"no lock for the look-up", SIM_MUTEX, EAGAIN, 0, 0, NAME, false, LOOKUP_FAILED(EAI_MEMORY)},
-        {"no thread", SIM_THREAD, EAGAIN, 0, 0, NAME, false, GOES_WELL},
-        {"no thread attributes", SIM_THREAD_ATTR, ENOMEM, 0, 0, NAME, false, GOES_WELL},
-        {"no detached thread", SIM_DETACH, EINVAL, 0, 0, NAME, false, GOES_WELL},
-        {"no signal mask", SIM_SIGMASK, EINVAL, 0, 0, NAME, false, GOES_WELL},
+        {"no thread", SIM_THREAD, EAGAIN, 0, 0, NAME, false, LOOKUP_FAILED(EAI_AGAIN)},
+        {"no thread attributes", SIM_THREAD_ATTR, ENOMEM, 0, 0, NAME, false, LOOKUP_FAILED(EAI_AGAIN)},
+        {"no detached thread", SIM_DETACH, EINVAL, 0, 0, NAME, false, LOOKUP_FAILED(EAI_AGAIN)},
+        {"no signal mask", SIM_SIGMASK, EINVAL, 0, 0, NAME, false, LOOKUP_FAILED(EAI_AGAIN)},
         {"no pair to wake", SIM_SOCKETPAIR, EMFILE, 0, 0, NAME, false, GOES_WELL},
     };
     (void)state;
@@ -1930,6 +1941,51 @@ static void a_look_up_without_an_address_is_a_connection_error(void **state)
     sim_end("after it");
 }
 
+/* getaddrinfo() cannot be ended: a client that gives up again and again must not pile up threads. */
+static void look_ups_given_up_are_taken_up_again_and_bounded(void **state)
+{
+    static const char *const hosts[] = {"https://a.test", "https://b.test", "https://c.test",
+                                        "https://api.test"};
+    htok_client *c;
+    htok_error created;
+    unsigned i;
+    (void)state;
+    sim_begin();
+    check(sim_create(&c, &created) == HTOK_OK, "create");
+    peer_begin(true, answer_list, false);
+    for (i = 0; i < 12; i++) {
+        check(start(c, HTOKI_GET_ORG_TOKENS, hosts[i % 4]) == HTOK_OK, "start");
+        (void)htok_client_poll(c);
+        check(htok_client_poll(c) == HTOK_STATE_PENDING, "no look-up");
+        check_number(htok_client_wait(c).timeout_ms, i < 4 ? 10000 : 10, "the wait");
+        if (i % 2) {
+            htok_client_cancel(c);
+        } else {
+            sim.now_ms += 10000;
+            check(htok_client_poll(c) == HTOK_STATE_FAILED, "no time-out");
+        }
+        check_number(sim.worker_count, i < 4 ? i + 1 : 4, "threads");
+        check_number(sim.blocks, 2 + sim.worker_count, "blocks");
+    }
+    check(start(c, HTOKI_GET_ORG_TOKENS, "https://e.test") == HTOK_OK, "start");
+    check(htok_client_poll(c) == HTOK_STATE_FAILED, "a fifth look-up");
+    check_number(c->error.reason, HTOK_REASON_LOOKUP_FAILED, "reason");
+    check_number(c->error.os_error, EAI_AGAIN, "code");
+    check_number(sim.worker_count, 4, "threads");
+    /* the last one of them is waited for again, and answers; then all have ended, and there is room */
+    check_number(sim_call_of(c, HTOKI_GET_ORG_TOKENS, NAME), HTOK_OK, "taken up again");
+    check_number(sim.count[SIM_THREAD], 4, "threads in all");
+    htoki_disconnect(c);
+    check_number(sim_call_of(c, HTOKI_GET_ORG_TOKENS, "https://e.test"), HTOK_CONNECTION_ERROR,
+                 "another name");
+    check_number(c->error.reason, HTOK_REASON_CERTIFICATE_NAME, "which was looked up");
+    check_number(sim.count[SIM_THREAD], 5, "threads in all");
+    check_number(sim.blocks, 2, "blocks");
+    sim_check_usable(c, true, "after it");
+    htok_client_close(c);
+    sim_end("given up");
+}
+
 /* The worker of a look-up that was given up ends later, on memory of its own. */
 static void a_look_up_may_be_given_up_at_any_time(void **state)
 {
@@ -1946,7 +2002,7 @@ static void a_look_up_may_be_given_up_at_any_time(void **state)
         }
         check(start(c, HTOKI_GET_ORG_TOKENS, NAME) == HTOK_OK, "start");
         check(htok_client_poll(c) == HTOK_STATE_PENDING && htok_client_poll(c) == HTOK_STATE_PENDING, "poll");
-        check(sim.worker != NULL, "no look-up is under way");
+        check(sim.worker_count == 1, "no look-up is under way");
         check_number(htok_client_wait(c).timeout_ms, how % 2 ? 10 : 10000, "the wait for a look-up");
         if (how < 2) {
             htok_client_close(c);
@@ -1962,7 +2018,7 @@ static void a_look_up_may_be_given_up_at_any_time(void **state)
             check_number(c->error.reason, HTOK_REASON_CONNECT_TIMEOUT, "reason");
         }
         check(!c->open, "left open");
-        sim_run_worker();
+        sim_run_workers();
         sim_check_usable(c, true, "after it");
         htok_client_close(c);
         sim_end("given up");
@@ -2159,8 +2215,8 @@ static void a_race_of_many_addresses_leaves_no_socket_open(void **state)
     unsigned count, failing;
     size_t i;
     (void)state;
-    for (count = 1; count <= 8; count++) {
-        for (failing = 0; failing <= 6; failing++) {
+    for (count = 1; count <= SIM_ADDRESSES; count += count < 8 ? 1 : 4) {
+        for (failing = 0; failing <= 16; failing += failing < 6 ? 1 : 5) {
             for (i = 0; i < UNIT_COUNT(errors); i++) {
                 htok_client *c;
                 htok_error created;
@@ -2178,7 +2234,7 @@ static void a_race_of_many_addresses_leaves_no_socket_open(void **state)
                 for (n = 0;
                      n < 400 && htok_client_poll(c) == HTOK_STATE_PENDING && c->stage <= HTOKI_STAGE_CONNECT;
                      n++) {
-                    sim_run_worker();
+                    sim_run_workers();
                     sim.now_ms += 100;
                 }
                 if (c->stage != HTOKI_STAGE_ENDED) {
@@ -2187,7 +2243,7 @@ static void a_race_of_many_addresses_leaves_no_socket_open(void **state)
                 } else {
                     check_number(c->error.reason, HTOK_REASON_CONNECT_FAILED, "reason");
                 }
-                check(!c->open && sim.most_open <= 6 + 2, "%u descriptors", sim.most_open);
+                check(!c->open && sim.most_open <= 16 + 2, "%u descriptors", sim.most_open);
                 htok_client_close(c);
                 sim_end("race");
             }
@@ -2199,7 +2255,7 @@ static void a_race_may_be_given_up_with_all_its_sockets(void **state)
 {
     unsigned polls, how, most = 0;
     (void)state;
-    for (polls = 1; polls < 12; polls++) {
+    for (polls = 1; polls < 24; polls++) {
         for (how = 0; how < 3; how++) {
             htok_client *c;
             htok_error created;
@@ -2207,14 +2263,14 @@ static void a_race_may_be_given_up_with_all_its_sockets(void **state)
             sim_begin();
             check(sim_create(&c, &created) == HTOK_OK, "create");
             peer_begin(true, answer_list, false);
-            for (n = 0; n < 8; n++) {
+            for (n = 0; n < SIM_ADDRESSES; n++) {
                 sim.families[n] = n % 2 ? AF_INET : AF_INET6;
             }
             sim.connects_later = sim.connects_never = true;
             check(start(c, HTOKI_GET_ORG_TOKENS, NAME) == HTOK_OK, "start");
             for (n = 0; n < polls; n++) {
                 check(htok_client_poll(c) == HTOK_STATE_PENDING, "an end without a connection");
-                sim_run_worker();
+                sim_run_workers();
                 sim.now_ms += 250; /* the head start of an address */
             }
             most = sim.most_open > most ? sim.most_open : most;
@@ -2237,7 +2293,7 @@ static void a_race_may_be_given_up_with_all_its_sockets(void **state)
             sim_end("given up");
         }
     }
-    check_number(most, 6, "addresses that were tried at the same time");
+    check_number(most, 16, "addresses that were tried at the same time");
 }
 
 int main(int argc, char **argv)
@@ -2265,6 +2321,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_look_up_that_fails_is_a_connection_error),
         cmocka_unit_test(a_look_up_without_an_address_is_a_connection_error),
         cmocka_unit_test(a_look_up_may_be_given_up_at_any_time),
+        cmocka_unit_test(look_ups_given_up_are_taken_up_again_and_bounded),
         cmocka_unit_test(a_clock_that_fails_is_no_disaster),
         cmocka_unit_test(entropy_that_fails_ends_the_handshake_before_it_begins),
         cmocka_unit_test(a_file_of_certificates_that_cannot_be_read_is_named),
