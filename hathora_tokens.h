@@ -8037,7 +8037,7 @@ HTOKI_STATIC_ASSERT(HATHORA_TOKENS_MAX_DEPTH > 512 ||
 HTOKI_UNUSED;
 #if HTOKI_SOCKETS
 /* While it connects, the buffer of received bytes holds the addresses. */
-HTOKI_STATIC_ASSERT(sizeof(htoki_race) <= 512 + HTOKI_RECORD_IN_EXTRA, race_fits_buffer) HTOKI_UNUSED;
+HTOKI_STATIC_ASSERT(sizeof(htoki_race) <= HTOKI_RECORD_IN_BYTES(512), race_fits_buffer) HTOKI_UNUSED;
 #endif
 
 HATHORA_TOKENS_API size_t htok_client_bytes(const htok_client_options *options)
