@@ -1472,7 +1472,7 @@ static bool htoki_host_name_ok(htok_view host)
             return false;
         }
         numeric = numeric &&
-                  (htoki_is_digit(c) || (label == 1 && htoki_lower(c) == 'x') ||
+                  (htoki_is_digit(c) || (label == 1 && htoki_lower(c) == 'x' && host.ptr[i - 1] == '0') ||
                    (label > 1 && htoki_hex_value(c) >= 0 && htoki_lower(host.ptr[i - label + 1]) == 'x'));
         if (++label > 63) {
             return false;
@@ -1903,10 +1903,11 @@ static void htoki_scan_begin(htoki_scan *s, unsigned watch)
     s->watch = watch;
 }
 
+/* Only inside of a container. */
 static bool htoki_scan_in_object(const htoki_scan *s)
 {
     unsigned level = s->depth - 1;
-    return s->depth != 0 && (s->objects[level / 8] >> (level % 8) & 1) != 0;
+    return (s->objects[level / 8] >> (level % 8) & 1) != 0;
 }
 
 static htoki_scan_event htoki_scan_fail(htoki_scan *s, htok_reason reason)
@@ -2041,7 +2042,7 @@ static htoki_scan_event htoki_scan_in_string(htoki_scan *s, char c)
         s->left--;
         s->state = s->left == 0 ? HTOKI_S_STRING : HTOKI_S_HEX;
         return htoki_hex_value(c) >= 0 ? HTOKI_SCAN_MORE : htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
-    case HTOKI_S_UTF8:
+    default: /* HTOKI_S_UTF8 */
         if (byte < s->low || byte > s->high) {
             return htoki_scan_fail(s, HTOK_REASON_JSON_UTF8);
         }
@@ -2050,7 +2051,6 @@ static htoki_scan_event htoki_scan_in_string(htoki_scan *s, char c)
         s->left--;
         s->state = s->left == 0 ? HTOKI_S_STRING : HTOKI_S_UTF8;
         return HTOKI_SCAN_MORE;
-    default: return htoki_scan_string_byte(s, byte);
     }
 }
 
@@ -3415,13 +3415,11 @@ static int64_t htoki_retry_wait_ms(const htok_retry *retry, const htoki_outcome 
 
 static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view base, const char *member)
 {
-    if (e->kind == HTOK_OK) {
-        htoki_writer w = htoki_writer_make(e->path, sizeof e->path, 0);
-        htoki_put_view(&w, base);
-        htoki_put_text(&w, base.len != 0 && *member != '\0' ? "." : "");
-        htoki_put_text(&w, member);
-        htoki_writer_end(&w);
-    }
+    htoki_writer w = htoki_writer_make(e->path, sizeof e->path, 0);
+    htoki_put_view(&w, base);
+    htoki_put_text(&w, base.len != 0 && *member != '\0' ? "." : "");
+    htoki_put_text(&w, member);
+    htoki_writer_end(&w);
     return htoki_fail(e, reason, HTOK_PHASE_MODEL);
 }
 
@@ -3694,7 +3692,7 @@ static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, 
 static void htoki_blot(char *text, size_t len, htok_view secret, bool cut)
 {
     size_t at = 0;
-    while (secret.len != 0 && at < len) {
+    while (at < len) {
         size_t span = htoki_secret_span(text + at, len - at, secret, cut);
         memset(text + at, '*', span);
         at += span ? span : 1;
@@ -3815,9 +3813,7 @@ static htok_view htoki_op_path(const htoki_op *op, char *path, size_t size)
 static htoki_op_event htoki_op_fail_model(htoki_op *op, htok_reason reason)
 {
     char path[40];
-    if (op->error->kind == HTOK_OK) {
-        op->error->offset = (int64_t)op->scan.offset;
-    }
+    op->error->offset = (int64_t)op->scan.offset;
     htoki_fail_member(op->error, reason, htoki_op_path(op, path, sizeof path), "");
     op->finished = true;
     return HTOKI_OP_FAILED;
@@ -3849,7 +3845,6 @@ static htoki_op_event htoki_op_item(htoki_op *op)
     htoki_json json;
     char path[40];
     htok_view base = htoki_op_item_path(op, path, sizeof path);
-    op->capture = false;
     if (!htoki_json_parse(&json, op->work, op->work_bytes, op->filled)) {
         return htoki_op_fail_model(op, HTOK_REASON_ELEMENT_LIMIT);
     }
@@ -3869,7 +3864,7 @@ static htoki_op_event htoki_op_list_begin(htoki_op *op, char c)
     if (s->is_key) {
         op->capture = s->depth == 1;
         op->filled = 0;
-        op->key_is_tokens = op->key_is_tokens && s->depth != 1;
+        op->key_is_tokens = false;
         return HTOKI_OP_MORE;
     }
     if (type == '\0') {
@@ -3904,7 +3899,6 @@ static htoki_op_event htoki_op_list_end(htoki_op *op)
         if (s->depth == 1) {
             op->key_is_tokens =
                 op->capture && htoki_json_spells(htoki_view(op->work + 1, op->filled - 2), "tokens");
-            op->capture = false;
         }
         return HTOKI_OP_MORE;
     }
@@ -3963,7 +3957,7 @@ static htoki_op_event htoki_op_json(htoki_op *op, const char *bytes, size_t len,
             if (op->form == HTOKI_BODY_LIST) {
                 event = htoki_op_list_end(op);
             }
-            op->capture = op->capture && op->form == HTOKI_BODY_LIST;
+            op->capture = false;
         }
     }
     *consumed = at;

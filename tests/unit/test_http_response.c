@@ -117,6 +117,8 @@ static void says(const char *text, stream_end end, const char *wanted)
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
 #define EMPTY   "Content-Length: 0\r\n\r\n"
+#define FIFTY   "                                                  "
+#define SPACES  FIFTY FIFTY /* more than is kept of a value */
 
 static void status_lines_are_read_strictly(void **state)
 {
@@ -274,6 +276,7 @@ static void chunks_are_joined(void **state)
     says(CHUNKED "0000000000000005\r\nhello\r\n0000000000000000\r\n\r\n", OPEN, "head 200 [hello] end");
     says(CHUNKED "5;a=b;c=\"d e\"\r\nhello\r\n0;x\r\n\r\n", OPEN, "head 200 [hello] end");
     says(CHUNKED "5 \t;a\r\nhello\r\n0 \r\n\r\n", OPEN, "head 200 [hello] end");
+    says(CHUNKED "5\t;a\r\nhello\r\n0\t\r\n\r\n", OPEN, "head 200 [hello] end");
     says(CHUNKED "0\r\nTrailer: x\r\nContent-Length: 99\r\nTransfer-Encoding: gzip\r\n\r\n", OPEN,
          "head 200 [] end");
     says(CHUNKED "0\r\n\r\nx", OPEN, "head 200 [] end, unread");
@@ -391,6 +394,8 @@ static void transfer_codings_other_than_chunked_are_refused(void **state)
     }
     says(OK_HEAD "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", OPEN,
          "[] HTTP_TRANSFER_CODING@71");
+    says(OK_HEAD "Transfer-Encoding: chunked" SPACES ", gzip\r\n\r\n", OPEN, "[] HTTP_TRANSFER_CODING@149");
+    says(OK_HEAD "Transfer-Encoding: chunked" SPACES "\r\n\r\n0\r\n\r\n", OPEN, "head 200 [] end");
     says("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", OPEN,
          "[] HTTP_TRANSFER_CODING@46");
 }
@@ -415,6 +420,8 @@ static void content_codings_are_refused(void **state)
     says(OK_HEAD "Content-Encoding: br\r\nContent-Encoding: identity\r\n" EMPTY, OPEN,
          "[] HTTP_CONTENT_CODING@87");
     says(OK_HEAD "Content-Encoding: identity, gzip\r\n" EMPTY, OPEN, "[] HTTP_CONTENT_CODING@71");
+    says(OK_HEAD "Content-Encoding: identity" SPACES ", gzip\r\n" EMPTY, OPEN, "[] HTTP_CONTENT_CODING@171");
+    says(OK_HEAD "Content-Encoding: identity" SPACES "\r\n" EMPTY, OPEN, "head 200 [] end");
 }
 
 static void interim_answers_are_skipped(void **state)
@@ -548,6 +555,11 @@ static void a_connection_is_kept_only_where_the_end_is_sure(void **state)
         {OK_HEAD "connection: CLOSE\r\n" EMPTY, false},
         {OK_HEAD "Connection: keep-alive, close\r\n" EMPTY, false},
         {OK_HEAD "Connection: x ,\t close ,y\r\n" EMPTY, false},
+        {OK_HEAD "Connection: close\t,x\r\n" EMPTY, false},
+        {OK_HEAD "Connection: close\r\nConnection: x\r\n" EMPTY, false},
+        {OK_HEAD "Connection: x" SPACES ", close\r\n" EMPTY, false},
+        {OK_HEAD "Connection: x" SPACES "\r\n" EMPTY, true},
+        {OK_HEAD "Connection: x" SPACES "\t\r\n" EMPTY, true},
         {OK_HEAD "Connection: close\r\nConnection: keep-alive\r\n" EMPTY, false},
         {OK_HEAD "Connection: closed\r\n" EMPTY, true},
         {OK_HEAD "Connection: x-close\r\n" EMPTY, true},

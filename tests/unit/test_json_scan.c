@@ -33,6 +33,7 @@ static void feed(scan_log *l, const char *bytes, size_t len)
 {
     char *copy = unit_exact(bytes, len);
     size_t at = 0, again = 0;
+    htok_reason reason;
     while (!l->over) {
         size_t n = 0;
         htoki_scan_event event = htoki_scan_feed(&l->scan, copy + at, len - at, &n);
@@ -48,6 +49,8 @@ static void feed(scan_log *l, const char *bytes, size_t len)
             log_reason(l);
             check(htoki_scan_feed(&l->scan, " ", 1, &n) == HTOKI_SCAN_ERROR && n == 0,
                   "the error does not stay");
+            reason = l->scan.reason;
+            check(!htoki_scan_finish(&l->scan) && l->scan.reason == reason, "the end hides the error");
         } else {
             log_event(l, event == HTOKI_SCAN_END ? 'E' : l->scan.is_key ? 'K' : 'B');
         }

@@ -28,6 +28,8 @@ static void strings_are_written_safely(void **state)
         {"\xff", 1, "\"\\ufffd\""},
         {"a\xc3", 2, "\"a\\ufffd\""},
         {"\xed\xa0", 2, "\"\\ufffd\\ufffd\""},
+        {"\xed\xa0z", 3, "\"\\ufffd\\ufffdz\""},
+        {"\xed\x9f\xbf", 3, "\"\xed\x9f\xbf\""},
         {"\xc0\x80z", 3, "\"\\ufffd\\ufffdz\""},
         {"\xef\xbf\xbd", 3, "\"\xef\xbf\xbd\""},
         {"eight bytes and more \" then", 27, "\"eight bytes and more \\\" then\""},

@@ -291,6 +291,9 @@ static void a_secret_with_two_backslashes_is_blotted_as_it_stands(void **state)
     c.request.token = unit_view("a\\\\b");
     answer(&c, "500 x", UNIT_JSON, "bad a\\\\b");
     check_view(c.error.body, "bad ****", "body");
+    c.request.token = unit_view("a\\b");
+    answer(&c, "500 x", UNIT_JSON, "bad a\\b a\\\\b a\\nb a\\");
+    check_view(c.error.body, "bad *** **** a\\nb a\\", "body");
     end(&c);
 }
 
@@ -345,9 +348,10 @@ static void the_beginning_of_an_escaped_secret_at_a_cut_is_blotted(void **state)
 
 static void text_that_only_looks_like_a_secret_is_left_alone(void **state)
 {
-    static const char *const texts[] = {"SECRET-TOKE",       "ECRET-TOKEN",     "secret-token",
-                                        "SECRET-TOKE\\u004", "SECRET-TOKE\\",   "\\u0053ECRET-TOKE\\u014e",
-                                        "SECRET\\-TOKEM",    "SECRET-TOKE\\u00"};
+    static const char *const texts[] = {"SECRET-TOKE",       "ECRET-TOKEN",       "secret-token",
+                                        "SECRET-TOKE\\u004", "SECRET-TOKE\\",     "\\u0053ECRET-TOKE\\u014e",
+                                        "SECRET\\-TOKEM",    "SECRET-TOKE\\u00",  "\\u0153ECRET-TOKEN",
+                                        "\\u53ECRET-TOKEN",  "\\u005gECRET-TOKEN"};
     size_t i;
     (void)state;
     for (i = 0; i < UNIT_COUNT(texts); i++) {
@@ -616,6 +620,29 @@ static void error_bodies_have_a_limit(void **state)
     end(&c);
 }
 
+/* The message is decoded beside the body, or in its place, where the body must not be shown any more. */
+static void a_documented_error_needs_no_room_for_its_message(void **state)
+{
+    static const char body[] = "{\"message\":\"0123456789012345678901234567890123456789\\n\"}";
+    size_t size, without = 0, with = 0;
+    op_case c;
+    (void)state;
+    begin(&c, HTOKI_GET_ORG_TOKENS);
+    for (size = sizeof body; size < 300; size++) {
+        c.work_bytes = c.element_bytes = (uint32_t)size;
+        answer(&c, "404 x", UNIT_JSON, body);
+        if (c.error.reason != HTOK_REASON_ERROR_BODY_LIMIT) {
+            assert_int_equal(c.error.reason, HTOK_REASON_API_ERROR);
+            check_view(c.error.message, "0123456789012345678901234567890123456789\n", "message");
+            without += c.error.body.len == 0;
+            with +=
+                c.error.body.len == sizeof body - 1 && memcmp(c.error.body.ptr, body, sizeof body - 1) == 0;
+        }
+    }
+    end(&c);
+    assert_true(without != 0 && with != 0);
+}
+
 static void an_answer_of_304_with_a_length_is_a_redirect(void **state)
 {
     op_case c;
@@ -788,6 +815,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_element_over_its_limit_fails_at_the_same_byte_at_each_split),
         cmocka_unit_test(a_work_buffer_of_any_size_is_enough_or_refused),
         cmocka_unit_test(error_bodies_have_a_limit),
+        cmocka_unit_test(a_documented_error_needs_no_room_for_its_message),
         cmocka_unit_test(an_answer_of_304_with_a_length_is_a_redirect),
         cmocka_unit_test(a_revoke_answers_a_bare_boolean),
         cmocka_unit_test(what_may_have_taken_effect_follows_from_the_status),

@@ -122,6 +122,27 @@ static void malformed_rfc3339_dates_are_refused(void **state)
     }
 }
 
+/* No form has a character that may be another or be missing. */
+static void each_character_of_a_date_counts(void **state)
+{
+    static const char *const texts[] = {"2024-02-29T12:34:56.789Z",      "2024-02-29T12:34:56+02:00",
+                                        "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+                                        "Sun Nov  6 08:49:37 1994",      "Wed Nov 16 08:49:37 1994"};
+    size_t i, at;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(texts); i++) {
+        for (at = 0; texts[i][at] != '\0'; at++) {
+            char text[40];
+            int64_t out = 0;
+            snprintf(text, sizeof text, "%s", texts[i]);
+            text[at] = '#';
+            check(!rfc3339(text, &out) && !http_date(text, 2024, &out), "%s is accepted", text);
+            text[at] = '\0';
+            check(!rfc3339(text, &out) && !http_date(text, 2024, &out), "%s is accepted", text);
+        }
+    }
+}
+
 static void every_day_of_ten_thousand_years_follows_the_one_before(void **state)
 {
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -286,6 +307,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rfc3339_dates_become_unix_milliseconds),
         cmocka_unit_test(malformed_rfc3339_dates_are_refused),
+        cmocka_unit_test(each_character_of_a_date_counts),
         cmocka_unit_test(every_day_of_ten_thousand_years_follows_the_one_before),
         cmocka_unit_test(all_three_forms_of_http_date_are_read),
         cmocka_unit_test(malformed_http_dates_are_refused),
