@@ -4138,6 +4138,7 @@ enum { HTOKI_EVENT_NONE, HTOKI_EVENT_CRITICAL, HTOKI_EVENT_SUBJECT, HTOKI_EVENT_
 enum { HTOKI_KEY_UNKNOWN = 0, HTOKI_KEY_RSA = 1, HTOKI_KEY_EC = 2 }; /* or a BR_EC_ number */
 enum {
     HTOKI_EXTENSION_OTHER = 0,
+    HTOKI_EXTENSION_HARMLESS = 1,
     HTOKI_EXTENSION_SUBJECT_KEY_ID = 14,
     HTOKI_EXTENSION_KEY_USAGE = 15,
     HTOKI_EXTENSION_NAMES = 17,
@@ -4169,6 +4170,7 @@ typedef struct htoki_der {
     bool exact, wild;          /* the name so far equals the reference */
     unsigned char path_length; /* with path_limited */
     bool critical, extended, ca, server_usage, name_found, names_seen, path_limited, signs_nothing;
+    bool critical_unknown;
     bool permitted_seen, permitted, excluded, tree_unknown;
 } htoki_der;
 
@@ -4441,7 +4443,8 @@ static void htoki_der_key_oid(htoki_der *d)
     }
 }
 
-/* An extension must not come twice (RFC 5280 section 4.2). */
+/* An extension must not come twice (RFC 5280 section 4.2). Those that restrict nothing here, policies because
+   none is asked for, may be critical; BearSSL ignores the same. */
 static void htoki_der_extension_oid(htoki_der *d)
 {
     uint32_t bit;
@@ -4458,6 +4461,11 @@ static void htoki_der_extension_oid(htoki_der *d)
     case HTOKI_EXTENSION_TREES:
     case HTOKI_EXTENSION_AUTHORITY_KEY_ID:
     case HTOKI_EXTENSION_USAGES: break;
+    case 9:  /* subjectDirectoryAttributes */
+    case 18: /* issuerAltName */
+    case 31: /* cRLDistributionPoints */
+    case 32: /* certificatePolicies */
+    case 46: /* freshestCRL */ d->extension = HTOKI_EXTENSION_HARMLESS; return;
     default: return;
     }
     bit = HTOKI_EXTENSION_BIT(d->value[2]);
@@ -4569,6 +4577,7 @@ static void htoki_der_close(htoki_der *d, htoki_node node)
     case HTOKI_NODE_CRITICAL:
         d->critical = d->value[0] != 0;
         d->failed = d->failed || d->got != 1;
+        d->critical_unknown = d->critical_unknown || (d->critical && d->extension == HTOKI_EXTENSION_OTHER);
         if (d->critical && (d->extension == HTOKI_EXTENSION_USAGES ||
                             (d->extension == HTOKI_EXTENSION_TREES && d->role != HTOKI_ROLE_SERVER))) {
             d->event = HTOKI_EVENT_CRITICAL;
@@ -4593,6 +4602,9 @@ static void htoki_der_close(htoki_der *d, htoki_node node)
         d->key_id_len = (unsigned char)(d->got < sizeof d->key_id ? d->got : sizeof d->key_id);
         memcpy(d->key_id, d->value, sizeof d->key_id);
         break;
+    case HTOKI_NODE_TREES:
+    case HTOKI_NODE_PERMITTED: /* RFC 5280 section 4.2.1.10: never empty, for that could mean all or nothing */
+    case HTOKI_NODE_EXCLUDED: d->failed = d->failed || d->index[d->depth] == 0; break;
     case HTOKI_NODE_DNS_NAME:
         d->names_seen = true;
         d->name_found = d->name_found || d->exact || d->wild;
@@ -4915,7 +4927,7 @@ static bool htoki_root_usable(const htoki_der *d, const htoki_root_key *key)
                    : d->key_kind == BR_EC_secp384r1 ? 97
                    : d->key_kind == BR_EC_secp521r1 ? 133
                                                     : 0;
-    if (key->overflow || (htoki_der_has_usages(d) && !d->server_usage)) {
+    if (key->overflow || d->critical_unknown || (htoki_der_has_usages(d) && !d->server_usage)) {
         return false;
     }
     if (d->key_kind == HTOKI_KEY_RSA) {
@@ -5047,6 +5059,7 @@ static const br_hash_class htoki_name_hash_vtable = {sizeof(htoki_name_hash),
                                                      NULL,
                                                      NULL};
 
+#define HTOKI_CHAIN_MAX 16 /* certificates that are looked at: each may cost the check of a signature */
 #define HTOKI_SEEN_PINS 4
 #define HTOKI_SEEN_PART 9 /* bytes of a hash that the error shows */
 
@@ -5256,7 +5269,11 @@ static void htoki_x509_start_chain(const br_x509_class **context, const char *se
 static void htoki_x509_start_cert(const br_x509_class **context, uint32_t length)
 {
     htoki_x509 *x = (htoki_x509 *)(void *)context;
-    x->active = x->minimal.err == 0;
+    x->active = x->minimal.err == 0 && x->number < HTOKI_CHAIN_MAX;
+    if (x->minimal.err == 0 && !x->active) { /* BearSSL, being given nothing, ends the chain */
+        htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_INVALID,
+                          "more than 16 certificates lead to no trusted one");
+    }
     if (x->active) {
         htoki_der_start(&x->der, x->number == 0 ? HTOKI_ROLE_SERVER : HTOKI_ROLE_ISSUER, &x->reference, NULL);
         x->judged = false;

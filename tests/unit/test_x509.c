@@ -675,6 +675,49 @@ static void only_authorities_sign(void **state)
     CHECK_CASES(cases);
 }
 
+/* Every issuer has key 3, and the last one is the root's. */
+static void no_more_than_16_certificates_are_looked_at(void **state)
+{
+    static const struct {
+        size_t count;
+        int code;
+        const char *detail;
+    } rows[] = {{16, 0, ""}, {17, BR_ERR_X509_TRUNCATED, "more than 16 certificates"}};
+    static const cert_spec root = ROOT_WITH(CA_NAMED);
+    char names[17][8];
+    cert_bytes chain[17];
+    htoki_tls_config config;
+    unit_text roots = {0};
+    void *scratch = malloc(sizeof(htoki_x509));
+    size_t i, row;
+    (void)state;
+    assert_non_null(scratch);
+    cert_add(&roots, &root);
+    config_begin(&config, scratch);
+    config.trust = htoki_view(roots.text, roots.len);
+    for (i = 0; i < UNIT_COUNT(names); i++) {
+        snprintf(names[i], sizeof names[i], "%u", (unsigned)i);
+    }
+    for (row = 0; row < UNIT_COUNT(rows); row++) {
+        verdict v;
+        for (i = 0; i < rows[row].count; i++) {
+            cert_spec spec = {.extensions = i == 0 ? SAN : "ca!"};
+            bool last = i + 1 == rows[row].count;
+            spec.subject = names[i];
+            spec.issuer = last ? "Root" : names[i + 1];
+            spec.key = i == 0 ? 2 : 3;
+            spec.signer = last ? 1 : 3;
+            chain[i] = cert_make(&spec);
+        }
+        v = judge(&config, chain, rows[row].count, 0);
+        check_number(v.code, rows[row].code, "code");
+        check(strstr(v.detail, rows[row].detail) != NULL, "detail: %s", v.detail);
+        free_chain(chain, rows[row].count);
+    }
+    free(roots.text);
+    free(scratch);
+}
+
 static void a_trusted_authority_s_own_limits_hold(void **state)
 {
     static const chain_case cases[] = {
@@ -862,6 +905,40 @@ static void extended_key_usage_must_allow_a_server(void **state)
     CHECK_CASES(cases);
 }
 
+static void a_root_with_a_critical_extension_of_unknown_meaning_signs_nothing(void **state)
+{
+    static const chain_case cases[] = {
+        {.label = "unknown", .chain = {LEAF}, .roots = {ROOT_WITH("ca! raw!:2a0304=0500")}, NO_TRUST},
+        {.label = "unknown, not critical",
+         .chain = {LEAF},
+         .roots = {ROOT_WITH("ca! raw:2a0304=0500")},
+         GOOD},
+        {.label = "policyConstraints",
+         .chain = {LEAF},
+         .roots = {ROOT_WITH("ca! raw!:551d24=3003800100")},
+         NO_TRUST},
+        {.label = "certificatePolicies",
+         .chain = {LEAF},
+         .roots = {ROOT_WITH("ca! raw!:551d20=300830060604551d2000")},
+         GOOD},
+        {.label = "cRLDistributionPoints",
+         .chain = {LEAF},
+         .roots = {ROOT_WITH("ca! raw!:551d1f=3000")},
+         GOOD},
+        {.label = "key identifiers", .chain = {LEAF}, .roots = {ROOT_WITH("ca! ski!:01 aki!:01")}, GOOD},
+        {.label = "alternative names",
+         .chain = {LEAF},
+         .roots = {ROOT_WITH("ca! san!:d=x.example raw!:551d12=3000")},
+         GOOD},
+        {.label = "directory attributes and fresh lists",
+         .chain = {LEAF},
+         .roots = {ROOT_WITH("ca! raw!:551d09=3000 raw!:551d2e=3000")},
+         GOOD},
+    };
+    (void)state;
+    CHECK_CASES(cases);
+}
+
 /* ---- Name constraints. ---- */
 
 static void name_constraints_hold_for_the_host(void **state)
@@ -905,7 +982,10 @@ static void name_constraints_hold_for_the_host(void **state)
          SIGNER_WITH("ca! raw!:551d1e=3015a013301182"
                      "0c746573742e6578616d706c65800101"),
          BAD_TREE},
-        {.label = "empty", SIGNER_WITH("ca! nc!:"), GOOD},
+        {.label = "empty", SIGNER_WITH("ca! nc!:"), MALFORMED},
+        {.label = "empty, not critical", SIGNER_WITH("ca! nc:"), MALFORMED},
+        {.label = "nothing permitted", SIGNER_WITH("ca! raw!:551d1e=3002a000"), MALFORMED},
+        {.label = "nothing excluded", SIGNER_WITH("ca! raw!:551d1e=3002a100"), MALFORMED},
         {.label = "address of an odd length", SIGNER_WITH("ca! nc!:i=0a000000ff0000"), MALFORMED},
         {.label = "an address instead of a tree", SIGNER_WITH("ca! nc!:i=0a000000"), MALFORMED},
         {.label = "in the server's own, critical",
@@ -929,6 +1009,54 @@ static void name_constraints_hold_for_the_host(void **state)
     };
     (void)state;
     CHECK_CASES(cases);
+}
+
+/* All permitted and excluded trees that hold the host, another or none, for names and for addresses at once: what
+   applies to the kind of the host decides, and nothing else. */
+static void name_constraints_of_one_kind_say_nothing_of_another(void **state)
+{
+    static const char *const trees[2][3] = {{"", "d=test.example", "d=other.example"},
+                                            {"", "i=0a000000ff000000", "i=0b000000ff000000"}};
+    static const cert_spec leaf = {
+        .subject = "leaf", .issuer = "Int", .key = 2, .signer = 3, .extensions = SAN ",i=0a010203"};
+    static const unsigned char address[4] = {10, 1, 2, 3};
+    static const cert_spec root = ROOT_WITH(CA_NAMED);
+    cert_bytes chain[2];
+    htoki_tls_config config;
+    unit_text roots = {0};
+    void *scratch = malloc(sizeof(htoki_x509));
+    unsigned combination;
+    (void)state;
+    assert_non_null(scratch);
+    cert_add(&roots, &root);
+    chain[0] = cert_make(&leaf);
+    config_begin(&config, scratch);
+    config.trust = htoki_view(roots.text, roots.len);
+    for (combination = 1; combination < 81; combination++) {
+        unsigned permitted[2], excluded[2], kind;
+        char extensions[160];
+        cert_spec issuer = INT_WITH(extensions);
+        permitted[0] = combination % 3;
+        permitted[1] = combination / 3 % 3;
+        excluded[0] = combination / 9 % 3;
+        excluded[1] = combination / 27;
+        snprintf(extensions, sizeof extensions, "ca! nc!:%s%s%s%s%s%s%s", trees[0][permitted[0]],
+                 permitted[0] && permitted[1] ? "," : "", trees[1][permitted[1]],
+                 excluded[0] || excluded[1] ? "/" : "", trees[0][excluded[0]],
+                 excluded[0] && excluded[1] ? "," : "", trees[1][excluded[1]]);
+        chain[1] = cert_make(&issuer);
+        for (kind = 0; kind < 2; kind++) {
+            bool good = permitted[kind] != 2 && excluded[kind] != 1;
+            config.host = kind == 0 ? HOST : "10.1.2.3";
+            config.address = kind == 0 ? NULL : address;
+            config.address_len = kind == 0 ? 0 : sizeof address;
+            check((judge(&config, chain, 2, 0).code == 0) == good, "%s for %s", extensions, config.host);
+        }
+        free(chain[1].bytes);
+    }
+    free(chain[0].bytes);
+    free(roots.text);
+    free(scratch);
 }
 
 static void name_constraints_hold_for_the_address(void **state){
@@ -1934,12 +2062,15 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_clock_s_digits_are_those_of_gmtime),
         cmocka_unit_test(chains_reach_a_trusted_certificate_in_order),
         cmocka_unit_test(only_authorities_sign),
+        cmocka_unit_test(no_more_than_16_certificates_are_looked_at),
         cmocka_unit_test(a_trusted_authority_s_own_limits_hold),
         cmocka_unit_test(several_trusted_certificates_may_share_a_name),
         cmocka_unit_test(the_server_s_certificate_itself_may_be_trusted),
         cmocka_unit_test(a_trusted_server_vouches_for_its_own_names_alone),
         cmocka_unit_test(extended_key_usage_must_allow_a_server),
+        cmocka_unit_test(a_root_with_a_critical_extension_of_unknown_meaning_signs_nothing),
         cmocka_unit_test(name_constraints_hold_for_the_host),
+        cmocka_unit_test(name_constraints_of_one_kind_say_nothing_of_another),
         cmocka_unit_test(name_constraints_hold_for_the_address),
         cmocka_unit_test(excluded_trees_that_are_no_names_refuse),
         cmocka_unit_test(rsa_keys_have_2048_to_4096_bits),
