@@ -97,7 +97,8 @@
      first failure wins. Tokens that a list handed out count only once it ends with success. By default nothing is
      retried; with HTOK_RETRY_BACKOFF the statuses in retry.codes are, and connection errors if asked. A create is
      never sent again once a byte of it may have left: then may_have_taken_effect is set, and listing the tokens
-     shows whether its unique name exists.
+     shows whether its unique name exists. retry.repeat narrows that to requests of which no byte has left, or
+     widens it to creates, which can make two tokens.
 
    FRAME LOOP
      Start a call, poll it once a frame, draw the frame, go on (compiled by the tests):
@@ -408,15 +409,26 @@ typedef enum htok_retry_strategy {
     HTOK_RETRY_NONE,
     HTOK_RETRY_BACKOFF
 } htok_retry_strategy;
+
+/* Which request may be sent again once a byte of it was handed to the network: by a retry, and when a kept
+   connection turns out dead. */
+typedef enum htok_repeat {
+    HTOK_REPEAT_DEFAULT, /* in client options: HTOK_REPEAT_IDEMPOTENT; in call options: what the client says */
+    HTOK_REPEAT_IDEMPOTENT, /* a list and a revoke, which the API lets one repeat; never a create */
+    HTOK_REPEAT_UNSENT,     /* none, whatever the answer: each request leaves at most once */
+    HTOK_REPEAT_ALWAYS /* also a create. It may then make two tokens; the name, unique in the organization, usually
+                          turns the second into an ApiError 422, and the first's plain text is lost */
+} htok_repeat;
+
 typedef struct htok_retry {
     htok_retry_strategy strategy;
+    htok_repeat repeat;            /* counts also where strategy is none */
     uint32_t initial_interval_ms;  /* 0: 500 */
     uint32_t max_interval_ms;      /* 0: 60000; also bounds Retry-After */
     uint32_t max_elapsed_ms;       /* 0: 3600000; from the call's start, waits included */
     uint32_t exponent_thousandths; /* 0: 1500, that is 1.5; at most 10000 */
     bool retry_connection_errors;  /* also after look-up, connection and time-out failures */
-    const char *codes; /* statuses and families; NULL: "429,500,502,503,504". Not for a create, which is
-                                     never sent again once a byte of it has left */
+    const char *codes; /* statuses and families; NULL: "429,500,502,503,504". As far as repeat allows */
 } htok_retry;
 
 /* One extra request field. The value is treated as a secret. Authorization, Host, Content-Length,
@@ -608,8 +620,9 @@ HATHORA_TOKENS_API const htok_client_options *htok_client_effective_options(cons
 HATHORA_TOKENS_API htok_kind htok_get_org_tokens_start(htok_client *client, const htok_call_options *options);
 
 /* CreateOrgToken: starts creating a token. request and what it points to must stay until the call ends. The
-   call is never sent twice: once a byte may have reached the server, a failure without an answer ends the
-   call with may_have_taken_effect, and a list shows whether the name exists. Errors: InvalidRequestError. */
+   call is never sent twice, unless HTOK_REPEAT_ALWAYS allows it: once a byte may have reached the server, a
+   failure without an answer ends the call with may_have_taken_effect, and a list shows whether the name exists.
+   Errors: InvalidRequestError. */
 HATHORA_TOKENS_API htok_kind htok_create_org_token_start(htok_client *client,
                                                          const htok_create_org_token_request *request,
                                                          const htok_call_options *options);
@@ -3369,12 +3382,18 @@ static uint64_t htoki_power(uint32_t base, uint32_t exponent_thousandths, uint64
     return result < limit ? result : limit;
 }
 
+/* Whether a request may be sent again without harm, or with the harm that the caller accepts. */
+static bool htoki_may_repeat(htok_repeat repeat, bool idempotent, bool sent_any)
+{
+    return !sent_any || repeat == HTOK_REPEAT_ALWAYS || (idempotent && repeat != HTOK_REPEAT_UNSENT);
+}
+
 typedef struct htoki_outcome {
     htok_kind kind; /* of the attempt */
     int status;
     int64_t retry_after_ms; /* -1: none */
     bool permanent;         /* trying again cannot help: a certificate was refused, an option is wrong */
-    bool may_repeat;        /* the request may be sent again without harm */
+    bool may_repeat;        /* see htoki_may_repeat() */
 } htoki_outcome;
 
 /* Milliseconds to wait before the next attempt, or -1 for none. attempt counts from 0; elapsed_ms is since
@@ -7205,7 +7224,7 @@ struct htok_client {
     bool sent_any;    /* a byte of the request was handed to the network, in this attempt */
     bool got_bytes;   /* of an answer, in this attempt */
     bool has_item, wiped;
-    uint64_t started_ms, attempt_ms, wait_until_ms;
+    uint64_t started_ms, attempt_ms, wait_until_ms, seen_ms; /* seen_ms: the last poll's time */
     htoki_op op;
 #if HTOKI_SOCKETS
     htoki_net net;
@@ -7392,6 +7411,11 @@ static void htoki_note_effect(htok_client *c)
                                       htoki_op_may_have_taken_effect(&c->op));
 }
 
+static bool htoki_call_may_repeat(const htok_client *c)
+{
+    return htoki_may_repeat(c->retry.repeat, c->op.request.operation != HTOKI_CREATE_ORG_TOKEN, c->sent_any);
+}
+
 /* The attempt has come to an end that is no success: another attempt, or the call's end. */
 static void htoki_attempt_failed(htok_client *c, bool keep)
 {
@@ -7409,8 +7433,7 @@ static void htoki_attempt_failed(htok_client *c, bool keep)
     outcome.retry_after_ms = e->retry_after_ms;
     outcome.permanent = htoki_is_certificate_reason(e->reason) || e->kind == HTOK_INVALID_REQUEST_ERROR ||
                         e->kind == HTOK_UNEXPECTED_CLIENT_ERROR || e->kind == HTOK_REQUEST_ABORTED_ERROR;
-    outcome.may_repeat =
-        c->op.request.operation == HTOKI_CREATE_ORG_TOKEN ? !c->sent_any : c->op.item_count == 0;
+    outcome.may_repeat = htoki_call_may_repeat(c) && c->op.item_count == 0;
     wait = htoki_retry_wait_ms(&c->retry, &outcome, c->attempt, now > c->started_ms ? now - c->started_ms : 0,
                                htoki_random(c));
     if (wait < 0) {
@@ -7445,12 +7468,11 @@ static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase
     htoki_attempt_fail(c, reason, phase);
 }
 
-/* A connection that was kept open turns out dead before a byte of the answer: it is replaced once, for the
-   request may be repeated, or no byte of it was handed to the network. */
+/* A connection that was kept open turns out dead before a byte of the answer: it is replaced once, if the request may
+   be repeated. */
 static bool htoki_replace_stale(htok_client *c)
 {
-    bool harmless = c->op.request.operation != HTOKI_CREATE_ORG_TOKEN || !c->sent_any;
-    if (!c->reused || c->replayed || c->got_bytes || !harmless) {
+    if (!c->reused || c->replayed || c->got_bytes || !htoki_call_may_repeat(c)) {
         return false;
     }
     c->replayed = true;
@@ -7880,6 +7902,20 @@ static bool htoki_is_late(htok_client *c, uint64_t now)
     return false;
 }
 
+/* A clock that goes back, against its contract, shall not hold a call: all points of time go back with it. */
+static void htoki_follow_clock(htok_client *c, uint64_t now)
+{
+    uint64_t *points[3];
+    size_t i;
+    points[0] = &c->started_ms;
+    points[1] = &c->attempt_ms;
+    points[2] = &c->wait_until_ms;
+    for (i = 0; i < 3 && now < c->seen_ms; i++) {
+        *points[i] -= *points[i] > c->seen_ms - now ? c->seen_ms - now : *points[i];
+    }
+    c->seen_ms = now;
+}
+
 static htok_state htoki_poll(htok_client *c)
 {
     uint64_t now;
@@ -7887,6 +7923,7 @@ static htok_state htoki_poll(htok_client *c)
         return c->verdict;
     }
     now = htoki_now_ms(c);
+    htoki_follow_clock(c, now);
     c->has_item = c->again = false;
     if (!htoki_is_late(c, now)) {
         switch (c->stage) {
@@ -7966,6 +8003,7 @@ static htok_kind htoki_check_retry(htok_error *e, htok_retry *r)
 {
     bool match;
     r->strategy = r->strategy == HTOK_RETRY_DEFAULT ? HTOK_RETRY_NONE : r->strategy;
+    r->repeat = r->repeat == HTOK_REPEAT_DEFAULT ? HTOK_REPEAT_IDEMPOTENT : r->repeat;
     r->initial_interval_ms = htoki_default(r->initial_interval_ms, 500);
     r->max_interval_ms = htoki_default(r->max_interval_ms, 60000);
     r->max_elapsed_ms = htoki_default(r->max_elapsed_ms, 3600000);
@@ -7973,6 +8011,10 @@ static htok_kind htoki_check_retry(htok_error *e, htok_retry *r)
     r->codes = r->codes ? r->codes : "429,500,502,503,504";
     if (r->strategy != HTOK_RETRY_NONE && r->strategy != HTOK_RETRY_BACKOFF) {
         return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.strategy", -1);
+    }
+    if (r->repeat != HTOK_REPEAT_IDEMPOTENT && r->repeat != HTOK_REPEAT_UNSENT &&
+        r->repeat != HTOK_REPEAT_ALWAYS) {
+        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.repeat", -1);
     }
     if (r->exponent_thousandths > 10000) {
         return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.exponent_thousandths", -1);
@@ -8445,6 +8487,7 @@ static htok_retry htoki_call_retry(const htok_client *c, const htok_call_options
         r.strategy = d->strategy;
         r.retry_connection_errors = r.retry_connection_errors || d->retry_connection_errors;
     }
+    r.repeat = r.repeat == HTOK_REPEAT_DEFAULT ? d->repeat : r.repeat;
     r.initial_interval_ms = htoki_default(r.initial_interval_ms, d->initial_interval_ms);
     r.max_interval_ms = htoki_default(r.max_interval_ms, d->max_interval_ms);
     r.max_elapsed_ms = htoki_default(r.max_elapsed_ms, d->max_elapsed_ms);
@@ -8551,7 +8594,7 @@ static htok_kind htoki_start(htok_client *c, htoki_operation operation,
     request.create = create;
     request.org_token_id = htoki_text(org_token_id);
     c->op.request = request;
-    c->started_ms = htoki_now_ms(c);
+    c->started_ms = c->seen_ms = htoki_now_ms(c);
     c->stage = HTOKI_STAGE_BEGIN;
     c->verdict = HTOK_STATE_PENDING;
     return HTOK_OK;

@@ -390,6 +390,42 @@ static void a_clock_that_goes_back_ends_nothing(void **state)
     unit_end(&w);
 }
 
+/* A clock hook that breaks its contract: no deadline and no wait grows by the jump. */
+static void a_clock_that_goes_back_holds_no_call(void **state)
+{
+    int back;
+    (void)state;
+    for (back = 0; back < 3; back++) {
+        unit_world w;
+        uint64_t by = back == 2 ? UINT64_MAX : 500000;
+        unit_begin(&w);
+        with_backoff(&w);
+        w.entropy_state.byte = 0x80;
+        w.options.retry.max_elapsed_ms = 15000;
+        w.net.wires[0].connect_agains = w.net.wires[1].connect_agains = UINT32_MAX;
+        unit_create(&w);
+        start_list(&w);
+        assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+        w.clock_state.now_ms += 4000;
+        assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+        w.clock_state.now_ms -= back == 0 ? 0 : by > w.clock_state.now_ms ? w.clock_state.now_ms : by;
+        assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+        if (back != 2) {
+            check_number(htok_client_wait(w.client).timeout_ms, 6000, "connect time-out");
+            w.clock_state.now_ms += 6000;
+            assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+            check_number(htok_client_wait(w.client).timeout_ms, 502, "wait for the next attempt");
+            w.clock_state.now_ms -= back ? 400000 : 0;
+            assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+            check_number(htok_client_wait(w.client).timeout_ms, 502, "wait for the next attempt");
+        }
+        assert_int_equal(unit_finish(&w), HTOK_STATE_FAILED);
+        check_number(htok_client_error(w.client)->attempts, 2, "attempts");
+        check(w.waited_ms <= 20502, "%lu ms", (unsigned long)w.waited_ms);
+        unit_end(&w);
+    }
+}
+
 /* ---- Waiting. ---- */
 
 static void check_wait(const unit_world *w, bool readable, bool writable, intptr_t descriptor,
@@ -866,6 +902,87 @@ static void a_create_is_tried_again_when_the_transport_took_no_byte(void **state
     assert_int_equal(htok_client_error(w.client)->attempts, 1);
     assert_int_equal(w.net.count, 3);
     unit_end(&w);
+}
+
+/* Narrower: after a byte has left nothing is sent again, by a retry or on a new connection, whatever the operation. */
+static void with_repeat_unsent_no_request_leaves_twice(void **state)
+{
+    int operation, how;
+    (void)state;
+    for (operation = 0; operation < 3; operation++) {
+        for (how = 0; how < 4; how++) {
+            unit_world w;
+            unit_begin(&w);
+            with_backoff(&w);
+            w.options.retry.repeat = HTOK_REPEAT_UNSENT;
+            w.net.wires[0].replies[0] = LIST_EMPTY;
+            w.net.wires[0].replies[1] = how == 0 ? BUSY : NULL;
+            w.net.wires[0].end = how == 1 ? HTOK_IO_CLOSED : how == 2 ? HTOK_IO_FAILED : HTOK_IO_AGAIN;
+            w.net.wires[0].end_requests = 2;
+            unit_create(&w);
+            start_list(&w);
+            assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+            starters[operation](&w);
+            check_number(unit_finish(&w), HTOK_STATE_FAILED, operations[operation]);
+            check_number(w.net.count, 1, operations[operation]);
+            check_number(unit_requests(&w.net.wires[0].sent), 2, operations[operation]);
+            check_number(htok_client_error(w.client)->attempts, 1, operations[operation]);
+            check_number(htok_client_error(w.client)->may_have_taken_effect, operation != 0,
+                         operations[operation]);
+            unit_end(&w);
+        }
+    }
+}
+
+static void with_repeat_unsent_a_request_that_never_left_is_tried_again(void **state)
+{
+    unit_world w;
+    (void)state;
+    unit_begin(&w);
+    with_backoff(&w);
+    w.options.retry.repeat = HTOK_REPEAT_UNSENT;
+    w.net.wires[0].connect_error = 111;
+    w.net.wires[1].send_fails = true;
+    w.net.wires[1].end = HTOK_IO_FAILED;
+    w.net.wires[2].replies[0] = created_answer();
+    unit_create(&w);
+    start_create(&w);
+    assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+    assert_int_equal(htok_client_error(w.client)->attempts, 3);
+    unit_end(&w);
+}
+
+/* Wider: a create is retried like the others, and what became of the first is not forgotten. */
+static void with_repeat_always_a_create_is_tried_again(void **state)
+{
+    int how;
+    (void)state;
+    for (how = 0; how < 4; how++) {
+        unit_world w;
+        htok_call_options call;
+        bool stale = how == 3;
+        memset(&call, 0, sizeof call);
+        unit_begin(&w);
+        with_backoff(&w);
+        call.retry.repeat = HTOK_REPEAT_ALWAYS;
+        w.net.wires[0].replies[0] = stale ? LIST_EMPTY : how == 0 ? BUSY_CLOSE : NULL;
+        w.net.wires[0].end = how == 1 || stale ? HTOK_IO_CLOSED : HTOK_IO_AGAIN;
+        w.net.wires[0].end_requests = stale ? 2 : 1;
+        w.net.wires[1].replies[0] = how == 2 ? "HTTP/1.1 422 x\r\n" UNIT_JSON
+                                               "Content-Length: 19\r\n\r\n{\"message\":\"taken\"}"
+                                             : created_answer();
+        unit_create(&w);
+        if (stale) {
+            start_list(&w);
+            assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+        }
+        assert_int_equal(htok_create_org_token_start(w.client, &create_request, &call), HTOK_OK);
+        check_number(unit_finish(&w), how == 2 ? HTOK_STATE_FAILED : HTOK_STATE_DONE, "create");
+        check_number(w.net.count, 2, "connections");
+        check_number(htok_client_error(w.client)->attempts, stale ? 1 : 2, "attempts");
+        check_number(htok_client_error(w.client)->may_have_taken_effect, how == 2, "effect");
+        unit_end(&w);
+    }
 }
 
 static void a_failure_before_any_byte_has_no_effect(void **state)
@@ -1908,6 +2025,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_request_that_is_not_taken_ends_at_the_time_out),
         cmocka_unit_test(without_a_time_out_the_client_waits_for_ever),
         cmocka_unit_test(a_clock_that_goes_back_ends_nothing),
+        cmocka_unit_test(a_clock_that_goes_back_holds_no_call),
         cmocka_unit_test(waits_name_descriptor_direction_and_time),
         cmocka_unit_test(between_attempts_only_time_matters),
         cmocka_unit_test(a_transport_may_have_no_descriptor),
@@ -1927,6 +2045,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_create_is_never_repeated_once_a_byte_was_sent),
         cmocka_unit_test(a_create_is_tried_again_while_nothing_was_sent),
         cmocka_unit_test(a_create_is_tried_again_when_the_transport_took_no_byte),
+        cmocka_unit_test(with_repeat_unsent_no_request_leaves_twice),
+        cmocka_unit_test(with_repeat_unsent_a_request_that_never_left_is_tried_again),
+        cmocka_unit_test(with_repeat_always_a_create_is_tried_again),
         cmocka_unit_test(a_failure_before_any_byte_has_no_effect),
         cmocka_unit_test(a_list_is_not_repeated_once_a_token_was_handed_out),
         cmocka_unit_test(an_effect_that_an_earlier_attempt_may_have_had_is_not_forgotten),

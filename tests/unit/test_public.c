@@ -105,6 +105,10 @@ static void set_strategy(htok_client_options *o)
 {
     o->retry.strategy = (htok_retry_strategy)3;
 }
+static void set_repeat(htok_client_options *o)
+{
+    o->retry.repeat = (htok_repeat)(HTOK_REPEAT_ALWAYS + 1);
+}
 static void set_exponent(htok_client_options *o)
 {
     o->retry.exponent_thousandths = 10001;
@@ -167,6 +171,7 @@ static void each_wrong_option_is_refused_by_name(void **state)
         {set_url, HTOK_REASON_URL_QUERY, "server_url", 11},
         {set_plain_url, HTOK_REASON_URL_PLAINTEXT, "server_url", 0},
         {set_strategy, HTOK_REASON_OPTION_RANGE, "retry.strategy", -1},
+        {set_repeat, HTOK_REASON_OPTION_RANGE, "retry.repeat", -1},
         {set_exponent, HTOK_REASON_OPTION_RANGE, "retry.exponent_thousandths", -1},
         {set_codes, HTOK_REASON_RETRY_CODES, "retry.codes", -1},
         {set_trust_file, HTOK_REASON_OPTION_CONFLICT, "trust_file", -1},
@@ -610,23 +615,27 @@ static void a_calls_retry_policy_takes_the_clients_where_it_is_zero(void **state
     memset(&call, 0, sizeof call);
     unit_begin(&w);
     w.options.retry.strategy = HTOK_RETRY_BACKOFF;
+    w.options.retry.repeat = HTOK_REPEAT_UNSENT;
     w.options.retry.initial_interval_ms = 7;
     w.options.retry.retry_connection_errors = true;
     w.options.retry.codes = "418";
     unit_create(&w);
     r = htoki_call_retry(w.client, &call);
     assert_int_equal(r.strategy, HTOK_RETRY_BACKOFF);
+    assert_int_equal(r.repeat, HTOK_REPEAT_UNSENT);
     assert_int_equal(r.initial_interval_ms, 7);
     assert_int_equal(r.max_interval_ms, 60000);
     assert_true(r.retry_connection_errors);
     assert_string_equal(r.codes, "418");
     call.retry.strategy = HTOK_RETRY_BACKOFF;
+    call.retry.repeat = HTOK_REPEAT_IDEMPOTENT;
     call.retry.initial_interval_ms = 8;
     call.retry.max_interval_ms = 9;
     call.retry.max_elapsed_ms = 10;
     call.retry.exponent_thousandths = 11;
     call.retry.codes = "5XX";
     r = htoki_call_retry(w.client, &call);
+    assert_int_equal(r.repeat, HTOK_REPEAT_IDEMPOTENT);
     assert_int_equal(r.initial_interval_ms, 8);
     assert_int_equal(r.max_interval_ms, 9);
     assert_int_equal(r.max_elapsed_ms, 10);

@@ -290,6 +290,27 @@ static void only_what_the_policy_names_is_tried_again(void **state)
     }
 }
 
+static void what_may_be_sent_again_is_the_callers_choice(void **state)
+{
+    static const struct {
+        htok_repeat repeat;
+        bool idempotent, sent_any, may;
+    } rows[] = {
+        {HTOK_REPEAT_IDEMPOTENT, true, true, true}, {HTOK_REPEAT_IDEMPOTENT, false, true, false},
+        {HTOK_REPEAT_UNSENT, true, true, false},    {HTOK_REPEAT_UNSENT, false, true, false},
+        {HTOK_REPEAT_ALWAYS, true, true, true},     {HTOK_REPEAT_ALWAYS, false, true, true},
+        {HTOK_REPEAT_UNSENT, true, false, true},    {HTOK_REPEAT_IDEMPOTENT, false, false, true},
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        char label[32];
+        snprintf(label, sizeof label, "row %d", (int)i);
+        check_number(htoki_may_repeat(rows[i].repeat, rows[i].idempotent, rows[i].sent_any), rows[i].may,
+                     label);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +322,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_retry_after_is_clamped_to_both_intervals),
         cmocka_unit_test(no_wait_leads_past_the_longest_time),
         cmocka_unit_test(only_what_the_policy_names_is_tried_again),
+        cmocka_unit_test(what_may_be_sent_again_is_the_callers_choice),
     };
     unit_filter(argc, argv);
     return cmocka_run_group_tests_name("retry", tests, NULL, NULL);
