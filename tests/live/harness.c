@@ -768,7 +768,10 @@ static void play(int listener, int log, const struct live_reply *replies, size_t
     }
 }
 
-struct live_server *live_start_script(const struct live_reply *replies, size_t count)
+/* A server of ours in a process of its own, in which run() plays it; it keeps two descriptors alone. */
+static struct live_server *start_child(const char *base,
+                                       void (*run)(int listener, int log, const void *context),
+                                       const void *context)
 {
     struct live_server *server = new_server();
     struct live_process *process = new_process();
@@ -787,7 +790,7 @@ struct live_server *live_start_script(const struct live_reply *replies, size_t c
                 close(fd);
             }
         }
-        play(listener, log[1], replies, count);
+        run(listener, log[1], context);
         _exit(0);
     }
     close(listener);
@@ -795,6 +798,241 @@ struct live_server *live_start_script(const struct live_reply *replies, size_t c
     process->pid = pid;
     process->output = log[0];
     server->process = process;
-    name_server(server, "http://127.0.0.1", port);
+    name_server(server, base, port);
     return server;
+}
+
+struct script {
+    const struct live_reply *replies;
+    size_t count;
+};
+
+static void run_script(int listener, int log, const void *context)
+{
+    const struct script *script = (const struct script *)context;
+    play(listener, log, script->replies, script->count);
+}
+
+struct live_server *live_start_script(const struct live_reply *replies, size_t count)
+{
+    struct script script;
+    script.replies = replies;
+    script.count = count;
+    return start_child("http://127.0.0.1", run_script, &script);
+}
+
+/* ---- The relay. ---- */
+
+/* Where a TLS record stream stands (RFC 5246 section 6.2.1), and the handshake messages in it while they are plain. */
+struct records {
+    unsigned char header[5], message[4];
+    size_t header_len, left, message_len, message_left;
+    bool encrypted;
+};
+
+struct relayed {
+    int client, server; /* -1: ended */
+    struct live_rule rule;
+    struct records up, down;
+    size_t records, passed;
+    bool acting, done; /* the rule's record has come; the rule has been carried out */
+    char held[16384];  /* what drips */
+    size_t held_len, held_at;
+    uint64_t drip_at;
+};
+
+struct relay {
+    unsigned target;
+    const struct live_rule *rules;
+    size_t count;
+};
+
+static void say(int log, const char *line)
+{
+    put(log, line, strlen(line));
+}
+
+/* Counts the records of application data that begin in these bytes; tells of a Certificate message. */
+static size_t follow(struct records *r, const unsigned char *bytes, size_t len, int log)
+{
+    size_t count = 0, i;
+    for (i = 0; i < len; i++) {
+        if (r->left == 0) {
+            r->header[r->header_len++] = bytes[i];
+            if (r->header_len == 5) {
+                r->left = (size_t)r->header[3] << 8 | r->header[4];
+                r->header_len = 0;
+                count += r->header[0] == 23;
+                r->encrypted = r->encrypted || r->header[0] == 20;
+            }
+            continue;
+        }
+        r->left--;
+        if (r->header[0] != 22 || r->encrypted) {
+            continue;
+        }
+        if (r->message_left != 0) {
+            r->message_left--;
+        } else {
+            r->message[r->message_len++] = bytes[i];
+            if (r->message_len == 4) {
+                r->message_left = (size_t)r->message[1] << 16 | (size_t)r->message[2] << 8 | r->message[3];
+                r->message_len = 0;
+                if (r->message[0] == 11) {
+                    say(log, "CERTIFICATE\n");
+                }
+            }
+        }
+    }
+    return count;
+}
+
+static void part(struct relayed *c, bool hard)
+{
+    struct linger linger;
+    linger.l_onoff = 1;
+    linger.l_linger = 0;
+    if (hard && c->client >= 0) {
+        setsockopt(c->client, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    }
+    close_descriptor(&c->client);
+    close_descriptor(&c->server);
+}
+
+static void act(struct relayed *c)
+{
+    c->done = true;
+    if (c->rule.then == LIVE_CLOSE || c->rule.then == LIVE_RESET) {
+        part(c, c->rule.then == LIVE_RESET);
+    }
+}
+
+static void from_client(struct relayed *c, int log)
+{
+    char piece[16384];
+    ssize_t n = read(c->client, piece, sizeof piece);
+    size_t found;
+    if (n <= 0) {
+        say(log, "CLIENT CLOSED\n");
+        part(c, false);
+        return;
+    }
+    found = follow(&c->up, (unsigned char *)piece, (size_t)n, log);
+    c->records += found;
+    while (found-- != 0) {
+        say(log, "RECORD\n");
+    }
+    c->acting = c->acting || c->records >= c->rule.record;
+    if (!c->acting || !c->rule.withhold) {
+        put(c->server, piece, (size_t)n);
+    } else if (!c->done) {
+        act(c);
+    }
+}
+
+static void from_server(struct relayed *c, int log)
+{
+    size_t room = sizeof c->held, len;
+    ssize_t n;
+    if (c->acting && !c->done && c->rule.then != LIVE_KEEP) {
+        room = c->rule.bytes - c->passed < room ? c->rule.bytes - c->passed : room;
+    }
+    n = recv(c->server, c->held, sizeof c->held, MSG_PEEK);
+    if (n <= 0) {
+        say(log, "SERVER CLOSED\n");
+        part(c, n < 0);
+        return;
+    }
+    len = (size_t)n < room ? (size_t)n : room;
+    if (len != 0 && read(c->server, c->held, len) != (ssize_t)len) {
+        _exit(1);
+    }
+    follow(&c->down, (unsigned char *)c->held, len, log);
+    if (c->done) {
+        c->held_len = len; /* it drips */
+        c->held_at = 0;
+        return;
+    }
+    put(c->client, c->held, len);
+    c->passed += c->acting ? len : 0;
+    if (c->acting && c->rule.then != LIVE_KEEP && (size_t)n > len) {
+        act(c);
+    }
+}
+
+static void drip(struct relayed *c, uint64_t now)
+{
+    if (c->held_at < c->held_len && now >= c->drip_at) {
+        put(c->client, c->held + c->held_at++, 1);
+        c->drip_at = now + c->rule.drip_ms;
+    }
+}
+
+static void run_relay(int listener, int log, const void *context)
+{
+    enum { RELAYED = 16 };
+    static struct relayed all[RELAYED];
+    const struct relay *relay = (const struct relay *)context;
+    size_t count = 0, i;
+    for (;;) {
+        struct pollfd entries[1 + 2 * RELAYED];
+        int timeout = -1;
+        uint64_t now = now_ms();
+        memset(entries, 0, sizeof entries);
+        entries[0].fd = count < RELAYED ? listener : -1;
+        entries[0].events = POLLIN;
+        for (i = 0; i < count; i++) {
+            struct relayed *c = &all[i];
+            bool drips = c->held_at < c->held_len, silent = c->done && c->rule.then == LIVE_WAIT;
+            entries[1 + 2 * i].fd = c->client;
+            entries[2 + 2 * i].fd = drips || silent ? -1 : c->server;
+            entries[1 + 2 * i].events = entries[2 + 2 * i].events = POLLIN;
+            if (drips && c->client >= 0) {
+                int wait = c->drip_at > now ? (int)(c->drip_at - now) : 0;
+                timeout = timeout < 0 || wait < timeout ? wait : timeout;
+            }
+        }
+        if (poll(entries, 1 + 2 * (nfds_t)count, timeout) < 0) {
+            _exit(1);
+        }
+        for (i = 0; i < count; i++) {
+            if (entries[2 + 2 * i].revents && all[i].server >= 0) {
+                from_server(&all[i], log);
+            }
+            if (entries[1 + 2 * i].revents && all[i].client >= 0) {
+                from_client(&all[i], log);
+            }
+            drip(&all[i], now_ms());
+        }
+        if (entries[0].revents) {
+            struct relayed *c = &all[count];
+            struct sockaddr_in address;
+            memset(&address, 0, sizeof address);
+            address.sin_family = AF_INET;
+            address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+            address.sin_port = htons((uint16_t)relay->target);
+            memset(c, 0, sizeof *c);
+            c->rule.then = LIVE_KEEP;
+            if (relay->count != 0) {
+                c->rule = relay->rules[count < relay->count ? count : relay->count - 1];
+            }
+            c->acting = c->rule.record == 0;
+            c->client = accept(listener, NULL, NULL);
+            c->server = socket(AF_INET, SOCK_STREAM, 0);
+            say(log, "CONNECTION\n");
+            if (connect(c->server, (struct sockaddr *)&address, sizeof address) != 0) {
+                part(c, true);
+            }
+            count++;
+        }
+    }
+}
+
+struct live_server *live_start_relay(unsigned target, const struct live_rule *rules, size_t count)
+{
+    struct relay relay;
+    relay.target = target;
+    relay.rules = rules;
+    relay.count = count;
+    return start_child("https://localhost", run_relay, &relay);
 }

@@ -104,8 +104,8 @@ void live_cut_tls(struct live_server *server);
 /* openssl s_server that answers GET /PATH with the file's raw bytes, then a close_notify. */
 struct live_server *live_start_tls_file(const char *url_path, const char *bytes, size_t len);
 
-/* What a scripted server does for a request: reads it whole, writes bytes, then does what then says. */
-enum live_then { LIVE_CLOSE, LIVE_KEEP, LIVE_RESET, LIVE_WAIT };
+/* What a scripted server does for a request: reads it whole, writes bytes, then does what then says (not LIVE_DRIP). */
+enum live_then { LIVE_CLOSE, LIVE_KEEP, LIVE_RESET, LIVE_WAIT, LIVE_DRIP };
 struct live_reply {
     const char *bytes; /* NULL: none */
     size_t len;        /* 0: the length of the text */
@@ -115,5 +115,20 @@ struct live_reply {
 /* A plain TCP server that plays the replies in order, over as many connections as it takes, then refuses. The
    requests stand in process->out, each connection begun by "CONNECTION\n". */
 struct live_server *live_start_script(const struct live_reply *replies, size_t count);
+
+/* What a relay does to one connection. With LIVE_KEEP it passes everything on. It acts on the client's record number `record`
+   of application data (0: at once) and when `bytes` more bytes of the server were passed on: LIVE_WAIT is silence,
+   LIVE_CLOSE and LIVE_RESET end the connection, LIVE_DRIP passes on one byte each drip_ms. */
+struct live_rule {
+    size_t record, bytes;
+    bool withhold; /* that record does not reach the server, and the act does not await an answer */
+    enum live_then then;
+    unsigned drip_ms;
+};
+
+/* A TCP relay to 127.0.0.1:target, whose last rule goes for all further connections too (NULL: none). process->out has
+   a line for each thing that it saw: CONNECTION, CERTIFICATE (a full TLS handshake), RECORD (of application data from
+   the client), SERVER CLOSED, CLIENT CLOSED. The url is https. */
+struct live_server *live_start_relay(unsigned target, const struct live_rule *rules, size_t count);
 
 #endif
