@@ -6210,9 +6210,9 @@ static void htoki_job_look_up(htoki_job *job)
     hints.ai_protocol = IPPROTO_TCP;
     hints.ai_flags = AI_ADDRCONFIG;
     result = getaddrinfo(job->host, NULL, &hints, &list);
-#ifdef EAI_SYSTEM
+#if defined(EAI_SYSTEM) && EAI_SYSTEM < 0
     /* errno says more. Where EAI_ codes are negative (glibc, musl) the two cannot be mixed up. */
-    if (result == EAI_SYSTEM && result < 0 && errno > 0) {
+    if (result == EAI_SYSTEM && errno > 0) {
         result = errno;
     }
 #endif
@@ -6465,8 +6465,7 @@ typedef enum htoki_net_stage {
     HTOKI_NET_CLOSED,
     HTOKI_NET_LOOKUP,
     HTOKI_NET_RACE,
-    HTOKI_NET_CONNECTED,
-    HTOKI_NET_FAILED
+    HTOKI_NET_CONNECTED
 } htoki_net_stage;
 
 /* The addresses of a host and the sockets that race for it. */
@@ -6496,7 +6495,6 @@ typedef struct htoki_net {
 
 static htok_io htoki_net_fail(htoki_net *net, htok_phase phase, int os_error, htok_io_detail *detail)
 {
-    net->stage = HTOKI_NET_FAILED;
     net->failure.moved = 0;
     net->failure.phase = phase;
     net->failure.os_error = os_error;
@@ -6677,14 +6675,7 @@ static htok_io htoki_net_connect(void *context, uint64_t now_ms, htok_io_detail 
             return result;
         }
     }
-    if (net->stage == HTOKI_NET_RACE) {
-        return htoki_net_race(net, detail);
-    }
-    if (net->stage == HTOKI_NET_CONNECTED) {
-        return HTOK_IO_OK;
-    }
-    *detail = net->failure;
-    return HTOK_IO_FAILED;
+    return htoki_net_race(net, detail);
 }
 
 /* One system call; at most 1 GiB, which every platform's length type holds. */
@@ -6717,7 +6708,7 @@ static htok_io htoki_net_transfer(htoki_net *net, const void *out, void *in, siz
             return out ? HTOK_IO_AGAIN : HTOK_IO_CLOSED;
         }
         error = htoki_net_errno();
-#if !HTOKI_WINDOWS
+#if !HTOKI_WINDOWS && EAGAIN != EWOULDBLOCK
         if (error == EAGAIN) {
             return HTOK_IO_AGAIN;
         }
@@ -6790,11 +6781,9 @@ static void htoki_net_wait(void *context, htok_wait *wait)
     wait->readable = wait->writable = false;
     if (net->stage == HTOKI_NET_RACE) {
         htoki_net_wait_race(net, wait);
-    } else if (net->stage == HTOKI_NET_FAILED) {
-        wait->timeout_ms = 0;
-    } else if (net->looking_up && net->resolver.wait) {
+    } else if (net->resolver.wait) {
         net->resolver.wait(net->resolver.context, wait);
-    } else if (net->looking_up && wait->timeout_ms > HTOKI_STEP_MS) {
+    } else if (wait->timeout_ms > HTOKI_STEP_MS) {
         wait->timeout_ms = HTOKI_STEP_MS;
     }
 }
