@@ -19,10 +19,11 @@ SAN_CFLAGS = $(SANITIZE) $(if $(filter file,$(origin CFLAGS)),,$(CFLAGS))
 SAN_CXXFLAGS = $(SANITIZE) $(if $(filter file,$(origin CXXFLAGS)),,$(CXXFLAGS))
 
 HEADERS = hathora_tokens.h $(wildcard tests/*/*.h)
-TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c))
+TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c)) mkanchors
 # Examples that need what this machine has not are left out.
 has = $(shell printf '\043include <$1>\n' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo yes)
-LACKING := $(if $(call has,uv.h),,examples/libuv_loop) $(if $(call has,sys/epoll.h),,examples/epoll_loop)
+LACKING := $(if $(call has,uv.h),,examples/libuv_loop) $(if $(call has,sys/epoll.h),,examples/epoll_loop) \
+    $(if $(shell command -v openssl),,examples/compiled_in_anchors)
 EXAMPLE_SOURCES = $(filter-out $(LACKING:=.c),$(wildcard examples/*.c))
 EXAMPLES = $(patsubst %.c,%,$(EXAMPLE_SOURCES)) $(patsubst %.cpp,%,$(wildcard examples/*.cpp))
 TESTS = $(patsubst %.c,%,$(wildcard tests/unit/test_*.c tests/live/test_*.c))
@@ -40,7 +41,7 @@ TIDY = $(wildcard tools/*.c) $(EXAMPLE_SOURCES)
 all: $(addprefix build/,$(TOOLS))
 
 help:
-	@echo 'make all       build/hathora-tokens and build/hathora-emulator'
+	@echo 'make all       build/hathora-tokens, build/hathora-emulator and build/mkanchors'
 	@echo 'make need      install what building, testing and linting lack (Debian)'
 	@echo 'make check     build and run all tests, plain and sanitized; installs what they lack'
 	@echo 'make coverage  lines and branches of the header that the plain unit tests and transcripts reach'
@@ -48,7 +49,7 @@ help:
 	@echo 'make examples  the programs of examples/, in build/examples/'
 	@echo 'make lint      formatting, static analysis, shell scripts'
 	@echo 'make fuzz      run each fuzz target for FUZZ_SECONDS (180); fuzz-replay: their seeds alone'
-	@echo 'make clean     remove build/hathora-*, and all that the targets above left in build/'
+	@echo 'make clean     remove the programs, and all that the targets above left in build/'
 	@echo 'make help      this list'
 
 need:
@@ -72,20 +73,23 @@ demo:
 	sh tools/demo.sh
 
 examples: $(addprefix build/,$(EXAMPLES))
-	@for name in $(LACKING); do echo "$$name: skipped, its library's header is not installed"; done
+	@for name in $(LACKING); do echo "$$name: skipped, what it needs is not installed"; done
 
 build/examples/libuv_loop build/san/examples/libuv_loop: BEARSSL += -luv
+build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors: private OUR_C += -Ibuild/examples
+build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors: build/examples/trusted_anchors.h
 build/examples/worker_thread build/san/examples/worker_thread: BEARSSL += -pthread
 
 lint:
-	sh tools/need.sh build lint
+	sh tools/need.sh build demo lint
+	$(MAKE) build/examples/trusted_anchors.h
 	clang-format --dry-run -Werror $(OUR_SOURCES)
 	shellcheck $(SCRIPTS)
-	printf '%s\n' $(TIDY) | xargs -P $(JOBS) -n 1 sh -c 'clang-tidy --quiet "$$0" -- $(OUR_C)'
+	printf '%s\n' $(TIDY) | xargs -P $(JOBS) -n 1 sh -c 'clang-tidy --quiet "$$0" -- $(OUR_C) -Ibuild/examples'
 	clang-tidy --quiet $(wildcard examples/*.cpp) -- $(OUR_CXX)
 
 clean:
-	rm -rf build/hathora-* build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
+	rm -rf build/hathora-* build/mkanchors build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
 	    build/compile build/checks build/results build/live build/fuzz build/coverage \
 	    build/bearssl build/bear-* build/bearssl.lock build/inc build/apt
 
@@ -96,6 +100,14 @@ build/hathora-%: tools/hathora-%.c $(HEADERS)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
 
 build/san/hathora-%: tools/hathora-%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
+
+build/mkanchors: tools/mkanchors.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
+
+build/san/mkanchors: tools/mkanchors.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
 
@@ -135,6 +147,12 @@ build/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
 build/san/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(HARNESS) $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
+
+# What the tests' servers are trusted by; touched only where it changes.
+build/examples/trusted_anchors.h: build/mkanchors build/certs/made
+	@mkdir -p $(@D)
+	build/mkanchors build/certs/ca.pem >$@.new
+	cmp -s $@.new $@ || cp $@.new $@
 
 # The official SDK, a peer in the tests and nothing else. Exact versions; no script of a package runs.
 build/sdk/installed: Makefile

@@ -172,6 +172,15 @@ static void pinned_key_takes_the_leaf_or_its_issuer(void **state)
     assert_string_equal(process->out.ptr, "");
 }
 
+static void compiled_in_anchors_trust_without_a_file(void **state)
+{
+    char id[128];
+    (void)state;
+    create("one", id, sizeof id);
+    snprintf(trust, sizeof trust, "SSL_CERT_FILE=%s", live_certificate("other-ca.pem"));
+    assert_true(strncmp(run_well("compiled_in_anchors", NULL, NULL)->out.ptr, "1 tokens, by ", 13) == 0);
+}
+
 static void event_loop_lists_twice_at_once(void **state)
 {
     char id[128];
@@ -321,9 +330,10 @@ static void cpp_client_creates_finds_and_revokes(void **state)
 static void each_reports_a_refused_token(void **state)
 {
     static const char *const names[][2] = {
-        {"list_tokens", NULL},   {"create_token", "name"}, {"revoke_token", "id"}, {"game_loop", NULL},
-        {"static_memory", NULL}, {"collect_list", NULL},   {"event_loop", NULL},   {"cpp_client", NULL},
-        {"worker_thread", NULL}, {"epoll_loop", NULL},     {"libuv_loop", NULL}};
+        {"list_tokens", NULL}, {"create_token", "name"}, {"revoke_token", "id"},
+        {"game_loop", NULL},   {"static_memory", NULL},  {"collect_list", NULL},
+        {"event_loop", NULL},  {"cpp_client", NULL},     {"worker_thread", NULL},
+        {"epoll_loop", NULL},  {"libuv_loop", NULL},     {"compiled_in_anchors", NULL}};
     size_t i;
     (void)state;
     token = "HATHORA_TOKEN=not-the-token";
@@ -342,9 +352,9 @@ static void each_reports_a_refused_token(void **state)
 
 static void each_reports_missing_options(void **state)
 {
-    static const char *const names[] = {"list_tokens",   "game_loop",  "static_memory",
-                                        "collect_list",  "event_loop", "cpp_client",
-                                        "worker_thread", "epoll_loop", "libuv_loop"};
+    static const char *const names[] = {"list_tokens", "game_loop",          "static_memory", "collect_list",
+                                        "event_loop",  "cpp_client",         "worker_thread", "epoll_loop",
+                                        "libuv_loop",  "compiled_in_anchors"};
     size_t i;
     (void)state;
     snprintf(endpoint, sizeof endpoint, "HATHORA_CLOUD_ENDPOINT=ftp://localhost");
@@ -373,6 +383,7 @@ int main(void)
         TEST(collect_list_grows_and_sorts),
         TEST(custom_transport_needs_no_network),
         TEST(pinned_key_takes_the_leaf_or_its_issuer),
+        TEST(compiled_in_anchors_trust_without_a_file),
         TEST(event_loop_lists_twice_at_once),
         TEST(cpp_client_creates_finds_and_revokes),
         TEST(event_loops_of_epoll_and_libuv_list),
