@@ -210,6 +210,11 @@ struct live_process *live_start(const struct live_command *command)
     if (command->input_messages) {
         CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, in) == 0);
         CHECK(fcntl(in[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(in[1], F_SETFD, FD_CLOEXEC) == 0);
+    } else if (command->input_terminal) {
+        int ends[2];
+        make_terminal(ends);
+        in[0] = ends[1];
+        in[1] = ends[0];
     } else {
         make_pipe(in);
     }

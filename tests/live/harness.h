@@ -33,6 +33,7 @@ struct live_command {
     bool input_messages;     /* standard input keeps the boundaries of what live_send() sends */
     const char *output_path; /* standard output goes there instead */
     bool output_closed;
+    bool input_terminal; /* standard input is a terminal, for live_send() with input_open */
     bool error_terminal; /* standard error is a terminal */
     bool output_terminal;
     const char *folder; /* working folder */
