@@ -515,7 +515,7 @@ typedef enum htok_io {
 typedef struct htok_io_detail {
     size_t moved;     /* bytes sent or received, with HTOK_IO_OK */
     int os_error;     /* native code, with HTOK_IO_FAILED */
-    htok_phase phase; /* of open and connect: HTOK_PHASE_LOOKUP, or else connecting */
+    htok_phase phase; /* of open and connect, AGAIN too: HTOK_PHASE_LOOKUP, or else connecting */
 } htok_io_detail;
 
 /* A byte stream to a host. No function may wait. The detail is zeroed before each call. */
@@ -6559,6 +6559,7 @@ static htok_io htoki_net_open(void *context, const char *host, uint16_t port, ht
         return htoki_net_fail(net, HTOK_PHASE_LOOKUP, detail->os_error, detail);
     }
     net->looking_up = true;
+    detail->phase = HTOK_PHASE_LOOKUP;
     return HTOK_IO_OK;
 }
 
@@ -6584,6 +6585,7 @@ static htok_io htoki_net_look_up(htoki_net *net, htok_io_detail *detail)
     htok_io result =
         net->resolver.poll(net->resolver.context, net->race->addresses, HTOKI_ADDRESSES, &count, detail);
     if (result == HTOK_IO_AGAIN) {
+        detail->phase = HTOK_PHASE_LOOKUP;
         return result;
     }
     htoki_net_end_lookup(net);
@@ -7196,7 +7198,7 @@ struct htok_client {
     htoki_span in, out; /* the TLS engine's record buffers; without TLS, received and unsent bytes */
 
     /* the connection */
-    bool open, over_tls, reused, send_failed, peer_closed;
+    bool open, looking_up, over_tls, reused, send_failed, peer_closed;
     int send_error;
     htoki_url url; /* of the call, and so of the connection once it is open */
 
@@ -7785,6 +7787,7 @@ static void htoki_connect(htok_client *c, uint64_t now)
 {
     htok_io_detail detail = htoki_io_detail_none();
     htok_io io = c->transport.connect(c->transport.context, now, &detail);
+    c->looking_up = detail.phase == HTOK_PHASE_LOOKUP;
     if (io == HTOK_IO_OK) {
         htoki_connected(c);
     } else if (io != HTOK_IO_AGAIN) {
@@ -7851,6 +7854,7 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     if (c->transport.open(c->transport.context, c->url.host, c->url.port, &detail) == HTOK_IO_FAILED) {
         htoki_not_connected(c, &detail);
     }
+    c->looking_up = detail.phase == HTOK_PHASE_LOOKUP;
 }
 
 /* Milliseconds from now to a point that is after_ms after base; UINT32_MAX for "none". */
@@ -7873,10 +7877,11 @@ static bool htoki_in_attempt(const htok_client *c)
 /* True when a deadline has passed and the attempt with it. */
 static bool htoki_is_late(htok_client *c, uint64_t now)
 {
-    htok_phase phase = c->stage == HTOKI_STAGE_CONNECT     ? HTOK_PHASE_CONNECT
-                       : c->stage == HTOKI_STAGE_HANDSHAKE ? HTOK_PHASE_HANDSHAKE
-                       : c->op.http.final                  ? HTOK_PHASE_BODY
-                                                           : HTOK_PHASE_HEAD;
+    htok_phase phase = c->stage == HTOKI_STAGE_CONNECT && c->looking_up ? HTOK_PHASE_LOOKUP
+                       : c->stage == HTOKI_STAGE_CONNECT                ? HTOK_PHASE_CONNECT
+                       : c->stage == HTOKI_STAGE_HANDSHAKE              ? HTOK_PHASE_HANDSHAKE
+                       : c->op.http.final                               ? HTOK_PHASE_BODY
+                                                                        : HTOK_PHASE_HEAD;
     if (!htoki_in_attempt(c)) {
         return false;
     }

@@ -16,7 +16,7 @@ count() {
     if [ "$2" -ne 0 ] && [ "$f" -eq 0 ]; then
         echo "$1 ended with status $2" >>"$3"
         f=1
-    elif [ $((p + f)) -eq 0 ]; then
+    elif [ $((p + f + $6)) -eq 0 ]; then
         echo "$1 ran no test" >>"$3"
         f=1
     fi
@@ -24,6 +24,9 @@ count() {
         awk '/^ok / { quiet = 1 } !/^ok / && !/^    / { quiet = 0 } !quiet' "$3"
     fi
     echo "$1: $p passed, $f failed, $6 skipped"
+    if [ "$6" -ne 0 ]; then
+        sed -n 's/^needs /    skipped: needs /p' "$3" | sort -u
+    fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + $6))
 }
 

@@ -68,6 +68,7 @@ find_lacking() {
             compiles 'int main(void) { return 0; }' '-fsanitize=address,undefined' "$sanitizers"
             compiles '#include <uv.h>\nint main(void) { return uv_version() == 0; }' -luv libuv1-dev
             program jq jq
+            program ip iproute2
             if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] &&
                 [ ! -x build/nginx/usr/sbin/nginx ]; then
                 fetch_nginx=1

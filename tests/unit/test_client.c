@@ -261,6 +261,21 @@ static void a_connect_that_hangs_ends_at_the_connect_time_out(void **state)
     unit_end(&w);
 }
 
+static void a_look_up_that_hangs_ends_at_the_connect_time_out(void **state)
+{
+    unit_world w;
+    (void)state;
+    unit_begin(&w);
+    w.net.wires[0].connect_agains = UINT32_MAX;
+    w.net.wires[0].looks_up = true;
+    unit_create(&w);
+    start_list(&w);
+    assert_int_equal(unit_finish(&w), HTOK_STATE_FAILED);
+    check_error(&w, HTOK_REASON_CONNECT_TIMEOUT, HTOK_PHASE_LOOKUP, "look-up");
+    assert_int_equal(w.waited_ms, 10000);
+    unit_end(&w);
+}
+
 static void the_whole_attempt_has_one_time_out(void **state)
 {
     static const struct {
@@ -537,7 +552,7 @@ static void failures_to_connect_are_told_apart(void **state)
     w.net.wires[1].connect_error = 111;
     w.net.wires[1].connect_agains = 1;
     w.net.wires[2].connect_error = -2;
-    w.net.wires[2].lookup_fails = true;
+    w.net.wires[2].looks_up = true;
     unit_create(&w);
     w.slice_ms = 1;
     start_create(&w);
@@ -862,7 +877,7 @@ static void a_create_is_tried_again_while_nothing_was_sent(void **state)
     with_backoff(&w);
     w.net.wires[0].open_fails = true;
     w.net.wires[1].connect_error = 111;
-    w.net.wires[2].lookup_fails = true;
+    w.net.wires[2].looks_up = true;
     w.net.wires[2].connect_error = -3;
     w.net.wires[3].connect_agains = UINT32_MAX;
     w.net.wires[4].replies[0] = created_answer();
@@ -2020,6 +2035,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_item_is_there_until_the_next_poll),
         cmocka_unit_test(a_call_in_progress_is_not_disturbed_by_a_start),
         cmocka_unit_test(a_connect_that_hangs_ends_at_the_connect_time_out),
+        cmocka_unit_test(a_look_up_that_hangs_ends_at_the_connect_time_out),
         cmocka_unit_test(the_whole_attempt_has_one_time_out),
         cmocka_unit_test(a_slow_drip_does_not_renew_the_deadline),
         cmocka_unit_test(a_request_that_is_not_taken_ends_at_the_time_out),

@@ -207,7 +207,7 @@ typedef struct unit_wire {
     bool open_fails;
     unsigned connect_agains; /* this often AGAIN, then OK, or FAILED with connect_error */
     int connect_error;
-    bool lookup_fails;
+    bool looks_up;                /* the above is the look-up's, and connecting is not reached */
     size_t send_most;             /* bytes that one send takes; 0: all */
     bool send_stalls, send_fails; /* once send_limit bytes were taken in all */
     size_t send_limit;
@@ -276,12 +276,12 @@ static inline htok_io unit_connect(void *context, uint64_t now_ms, htok_io_detai
 {
     unit_wire *wire = unit_wire_at_hand(context);
     (void)now_ms;
+    detail->phase = wire->looks_up ? HTOK_PHASE_LOOKUP : HTOK_PHASE_CONNECT;
     if (wire->connect_agains != 0) {
         wire->connect_agains--;
         return HTOK_IO_AGAIN;
     }
     detail->os_error = wire->connect_error;
-    detail->phase = wire->lookup_fails ? HTOK_PHASE_LOOKUP : HTOK_PHASE_CONNECT;
     return wire->connect_error ? HTOK_IO_FAILED : HTOK_IO_OK;
 }
 
