@@ -79,8 +79,8 @@
      In C++ write htok_client_options options = {}; the rest is the same.
 
    LINKING
-     gcc app.c -lbearssl. jsmn is a header (Debian: libjsmn-dev, libbearssl-dev). Windows: also -lws2_32. With your
-     own copies, -Ipath/to/inc and path/to/libbearssl.a. Add -ffunction-sections -Wl,--gc-sections to drop the
+     gcc app.c -lbearssl. jsmn is a header (Debian: libjsmn-dev, libbearssl-dev). Windows: also -lws2_32
+     -lcrypt32. With your own copies, -Ipath/to/inc and path/to/libbearssl.a. Add -ffunction-sections -Wl,--gc-sections to drop the
      functions that you do not call. Static programs: link with musl; static glibc cannot look names up alone.
 
    MEMORY
@@ -117,11 +117,21 @@
 
    SECURITY
      The server's chain, name and dates are always checked; there is no switch to turn that off. Beyond
-     BearSSL, the name must stand in subjectAltName (an address as iPAddress), extended key usage must allow a
-     TLS server, name constraints hold, a CA's certificate, RSA keys under 2048 bits and SHA-1 are refused.
-     Pins can be added. Revocation is not checked. The token goes to the endpoint's host alone and redirects
-     are not followed. Secrets are borrowed, never copied to memory that outlives the call, and overwritten
-     with '*' in any server text that reaches an error.
+     BearSSL, the name must stand in subjectAltName (an address as iPAddress), extendedKeyUsage where it exists
+     must hold serverAuth or anyExtendedKeyUsage, name constraints hold, a CA's certificate as the server's, RSA
+     keys under 2048 bits and SHA-1 are refused. Revocation is not checked. The token goes to the endpoint's host
+     alone and redirects are not followed. Secrets are borrowed, never copied to memory that outlives the call,
+     and overwritten with '*' in any server text that reaches an error.
+     Trusted certificates come from options.trust, options.trust_file, or by htok_client_create() from the system:
+     a bundle at the usual paths of Linux, the BSDs, macOS and other Unix systems, or the ROOT store of Windows (in
+     which Windows itself puts some roots only when its own TLS first meets them). All of a bundle is read or the
+     whole is refused: PEM of the labels CERTIFICATE, X509 CERTIFICATE and TRUSTED CERTIFICATE, with any line ends
+     and text between; other blocks, such as keys, are passed over. OpenSSL's additions within a TRUSTED
+     CERTIFICATE, which say what it may be trusted for, are refused, for they would be lost. Roots past their
+     notAfter are not trusted (options.expired_roots). Only the roots that a server's chain names are decoded.
+     Pins are the SHA-256 of keys of the chain, the server's or a CA's; only certificates that were verified count,
+     the root included. Pin two: the key in use and a spare one that no server has yet, or a lost key locks every
+     program out. A mismatch tells the pins that were seen.
 
    THREADS
      One thread at a time per client; different clients are independent. No global state, no signal handlers, no
@@ -138,7 +148,7 @@
      HATHORA_TOKENS_NO_SOCKETS    no transport: options.transport is required
      HATHORA_TOKENS_NO_RESOLVER   no getaddrinfo(): numeric addresses or options.resolver only
      HATHORA_TOKENS_NO_THREADS    look-ups block inside poll
-     HATHORA_TOKENS_NO_FILES      no stdio; trust comes from memory
+     HATHORA_TOKENS_NO_FILES      no stdio, and no ROOT store of Windows (crypt32); trust comes from memory
      HATHORA_TOKENS_NO_CLOCK      options.clock is required
      HATHORA_TOKENS_NO_ENTROPY    options.entropy is required for TLS
      HATHORA_TOKENS_NO_STDLIB     no malloc(): htok_client_create() needs options.allocator
@@ -342,7 +352,7 @@ typedef struct htok_error {
     int64_t offset;            /* of the byte at fault in head, body or option text; -1 unknown */
     int64_t retry_after_ms;    /* from Retry-After (RFC 9110 section 10.2.3); -1 absent */
     char path[48];             /* JSON member path such as tokens[3].createdAt, or the option's name; or "" */
-    char detail[144];  /* a redirect's target, a wrong content type, the names in a certificate; or "" */
+    char detail[320];  /* a redirect's target, a wrong content type, the names in a certificate; or "" */
     htok_view message; /* ApiError's message; valid until the client's next start or close */
     htok_view body;    /* the error body as received, never that of a create; valid as message is */
 } htok_error;
@@ -461,8 +471,10 @@ typedef struct htok_client_options {
     const htok_header *headers; /* header_count extra fields of every request */
     size_t header_count;
     htok_retry retry;
-    htok_view trust;         /* trusted certificates: PEM text, or DER one after the other */
-    const char *trust_file;  /* the same from a file; needs htok_client_create(). Neither: the system's */
+    bool expired_roots; /* trust certificates past their notAfter too, as some systems do */
+    htok_view trust;    /* trusted certificates: PEM text, or DER one after the other */
+    const char
+        *trust_file; /* the same from a file. Neither: the system's. Both by htok_client_create() alone */
     const char *const *pins; /* pin_count texts "sha256/BASE64" of public keys, one of which the chain must */
     size_t pin_count;        /* hold: always pin a second, spare key too */
     uint32_t record_bytes;   /* largest TLS record to accept, 512 to 16384; 0: 16384; less is a gamble */
@@ -497,7 +509,7 @@ typedef struct htok_call_options {
 #define HTOK_NO_TIMEOUT         UINT32_MAX
 #define HTOK_DEFAULT_SERVER_URL "https://api.hathora.dev"
 #define HTOK_DEFAULT_USER_AGENT "hathora_tokens.h/" HTOK_VERSION
-#define HTOK_WORK_BYTES         4608          /* default work_bytes */
+#define HTOK_WORK_BYTES         4704          /* default work_bytes */
 #define HTOK_CLIENT_BYTES       (28u * 1024u) /* enough for a client with default sizes, at any alignment */
 
 typedef struct htok_client htok_client; /* opaque; lives in one block, which must not move */
@@ -594,15 +606,16 @@ HATHORA_TOKENS_API size_t htok_client_bytes(const htok_client_options *options);
    be NULL. On success *client is the client, which lives in memory until htok_client_close(); on failure it
    is NULL and *error (may be NULL) tells why. Errors: InvalidRequestError for a null or too small block, an
    option that is out of range or malformed (named in error->path), a missing hook, or trust from a file,
-   which needs htok_client_create(). Without trust in options this build's compiled-in default is none: https
-   calls fail. */
+   which needs htok_client_create(). Without options->trust no root is trusted: https calls fail. */
 HATHORA_TOKENS_API htok_kind htok_client_init(htok_client **client, void *memory, size_t bytes,
                                               const htok_client_options *options, htok_error *error);
 
 /* Like htok_client_init(), with one block from options->allocator, and one more for the trusted certificates
-   when they come from options->trust_file or, without either, from the system's bundle. Reads that file here
-   and never again. Errors: those of htok_client_init(); InvalidRequestError when no certificate could be
-   loaded (detail names the paths tried); UnexpectedClientError when memory ran out. */
+   when they come from options->trust_file or, without options->trust too, from the system: the first bundle at
+   the usual paths that holds one of use, or the ROOT store of Windows. Reads here and never again. Errors: those
+   of htok_client_init(); InvalidRequestError when the file, or the system's bundle, is unreadable or malformed
+   (detail names it), or when nothing was found and server_url is https (detail names every path tried; an http://
+   one needs none, and then only calls to https fail); UnexpectedClientError when memory ran out. */
 HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok_client_options *options,
                                                 htok_error *error);
 
@@ -716,6 +729,9 @@ HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason);
 HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason);
 HATHORA_TOKENS_API const char *htok_phase_name(htok_phase phase);
 HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
+/* What BearSSL's code, or the alert (256 + its number: received), means, as a clause: "it is expired". "it" is a
+   certificate. */
+HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error);
 
 #ifdef __cplusplus
 }
@@ -822,6 +838,12 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
 #define HTOKI_BLOCKING 0
 #endif
 
+#if HTOKI_WINDOWS && HTOKI_FILES
+#define HTOKI_ROOT_STORE 1
+#else
+#define HTOKI_ROOT_STORE 0
+#endif
+
 #define HTOKI_INTERRUPTS 100u /* so often a system call that signals interrupt is tried again */
 
 #if HTOKI_FILES || HTOKI_SOCKETS || (!HTOKI_WINDOWS && HTOKI_ENTROPY)
@@ -834,7 +856,7 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
 #include <stdlib.h>
 #endif
 
-#if HTOKI_SOCKETS || HTOKI_CLOCK || HTOKI_ENTROPY
+#if HTOKI_SOCKETS || HTOKI_CLOCK || HTOKI_ENTROPY || HTOKI_ROOT_STORE
 #if HTOKI_WINDOWS
 
 #if HTOKI_SOCKETS && defined(_WINSOCKAPI_) && !defined(_WINSOCK2API_)
@@ -857,6 +879,9 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
 #if HTOKI_ENTROPY
 #include <ntsecapi.h>
 #endif
+#if HTOKI_ROOT_STORE
+#include <wincrypt.h>
+#endif
 #ifdef HTOKI_OWN_LEAN
 #undef WIN32_LEAN_AND_MEAN
 #undef HTOKI_OWN_LEAN
@@ -871,6 +896,7 @@ HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error);
 #ifdef _MSC_VER
 #pragma comment(lib, "ws2_32.lib")
 #pragma comment(lib, "advapi32.lib")
+#pragma comment(lib, "crypt32.lib")
 #endif
 
 #else /* POSIX */
@@ -4117,6 +4143,178 @@ static bool htoki_op_may_have_taken_effect(const htoki_op *op)
    trusted certificates, and finding one of those without decoding all. Takes certificates in pieces of any
    size; gives a verdict. Must not know: the engine, sockets. Nothing here checks revocation. */
 
+#if HTOKI_STRINGS
+/* BearSSL documents its numbers as fixed: from 0 on, name and meaning; the gaps are in its own numbering. */
+/* clang-format off */
+#define HTOKI_TLS_ERRORS(X)                                                                                  \
+    X("BR_ERR_OK", "no error")                                                                               \
+    X("BR_ERR_BAD_PARAM", "a length in a message is impossible, or a parameter is")                          \
+    X("BR_ERR_BAD_STATE", "BearSSL was not in the state for it")                                             \
+    X("BR_ERR_UNSUPPORTED_VERSION", "the server answered in another version than TLS 1.2")                   \
+    X("BR_ERR_BAD_VERSION", "a record has another version than the handshake")                               \
+    X("BR_ERR_BAD_LENGTH", "a record's length is impossible")                                                \
+    X("BR_ERR_TOO_LARGE", "a record does not fit into the buffer")                                           \
+    X("BR_ERR_BAD_MAC", "a record cannot be decrypted: it was changed on its way")                           \
+    X("BR_ERR_NO_RANDOM", "there is no entropy")                                                             \
+    X("BR_ERR_UNKNOWN_TYPE", "a record is of an unknown type")                                               \
+    X("BR_ERR_UNEXPECTED", "a record or message came out of turn")                                           \
+    X("", "")                                                                                                \
+    X("BR_ERR_BAD_CCS", "a ChangeCipherSpec message is malformed")                                           \
+    X("BR_ERR_BAD_ALERT", "an alert is malformed")                                                           \
+    X("BR_ERR_BAD_HANDSHAKE", "a handshake message is malformed")                                            \
+    X("BR_ERR_OVERSIZED_ID", "the session id is longer than 32 bytes")                                       \
+    X("BR_ERR_BAD_CIPHER_SUITE", "the server chose a cipher suite that was not offered")                     \
+    X("BR_ERR_BAD_COMPRESSION", "the server chose a compression")                                            \
+    X("BR_ERR_BAD_FRAGLEN", "the server agreed to another fragment length than was asked for")               \
+    X("BR_ERR_BAD_SECRENEG", "the server's renegotiation_info is wrong (RFC 5746)")                          \
+    X("BR_ERR_EXTRA_EXTENSION", "the server sent an extension that was not offered, or one twice")           \
+    X("BR_ERR_BAD_SNI", "the server's answer to the server name is not empty")                               \
+    X("BR_ERR_BAD_HELLO_DONE", "a ServerHelloDone message is malformed")                                     \
+    X("BR_ERR_LIMIT_EXCEEDED", "the server's key is larger than supported")                                  \
+    X("BR_ERR_BAD_FINISHED", "the handshake was changed on its way")                                         \
+    X("BR_ERR_RESUME_MISMATCH", "the session was resumed with another version or cipher suite")              \
+    X("BR_ERR_INVALID_ALGORITHM", "no curve, hash or signature algorithm is common to both sides")           \
+    X("BR_ERR_BAD_SIGNATURE", "the server does not hold the key of its certificate")                         \
+    X("BR_ERR_WRONG_KEY_USAGE", "the certificate's keyUsage or kind of key does not fit the cipher suite")   \
+    X("BR_ERR_NO_CLIENT_AUTH", "the client showed no certificate")                                           \
+    X("", "")                                                                                                \
+    X("BR_ERR_IO", "the stream failed or was cut")                                                           \
+    X("BR_ERR_X509_OK", "the chain is valid")                                                                \
+    X("BR_ERR_X509_INVALID_VALUE", "a value in it is invalid")                                               \
+    X("BR_ERR_X509_TRUNCATED", "it is cut short")                                                            \
+    X("BR_ERR_X509_EMPTY_CHAIN", "the server sent no certificate")                                           \
+    X("BR_ERR_X509_INNER_TRUNC", "an element of it reaches beyond the one around")                           \
+    X("BR_ERR_X509_BAD_TAG_CLASS", "a tag in it is of an unsupported class")                                 \
+    X("BR_ERR_X509_BAD_TAG_VALUE", "a tag in it is not supported")                                           \
+    X("BR_ERR_X509_INDEFINITE_LENGTH", "a length in it is indefinite, which DER forbids")                    \
+    X("BR_ERR_X509_EXTRA_ELEMENT", "it holds an element too many")                                           \
+    X("BR_ERR_X509_UNEXPECTED", "it holds an unexpected element, or an extension twice")                     \
+    X("BR_ERR_X509_NOT_CONSTRUCTED", "a primitive element stands in place of a constructed one")             \
+    X("BR_ERR_X509_NOT_PRIMITIVE", "a constructed element stands in place of a primitive one")               \
+    X("BR_ERR_X509_PARTIAL_BYTE", "a bit string in it ends within a byte")                                   \
+    X("BR_ERR_X509_BAD_BOOLEAN", "a truth value in it is malformed")                                         \
+    X("BR_ERR_X509_OVERFLOW", "a number in it is too large")                                                 \
+    X("BR_ERR_X509_BAD_DN", "a name in it is malformed")                                                     \
+    X("BR_ERR_X509_BAD_TIME", "a date in it is malformed")                                                   \
+    X("BR_ERR_X509_UNSUPPORTED", "an algorithm of its key or signature is not supported")                    \
+    X("BR_ERR_X509_LIMIT_EXCEEDED", "its key or signature is larger than supported")                         \
+    X("BR_ERR_X509_WRONG_KEY_TYPE", "its key is of another kind than the signature")                         \
+    X("BR_ERR_X509_BAD_SIGNATURE", "its signature is wrong")                                                 \
+    X("BR_ERR_X509_TIME_UNKNOWN", "the time is unknown")                                                     \
+    X("BR_ERR_X509_EXPIRED", "it is expired or not yet valid")                                               \
+    X("BR_ERR_X509_DN_MISMATCH", "it is not from the issuer that the one before names")                      \
+    X("BR_ERR_X509_BAD_SERVER_NAME", "it is for another name")                                               \
+    X("BR_ERR_X509_CRITICAL_EXTENSION", "a critical extension in it is not supported")                       \
+    X("BR_ERR_X509_NOT_CA", "it is no CA's, or its CA allows no chain of this length")                       \
+    X("BR_ERR_X509_FORBIDDEN_KEY_USAGE", "its keyUsage forbids this use")                                    \
+    X("BR_ERR_X509_WEAK_PUBLIC_KEY", "its RSA key is too short")                                             \
+    X("", "")                                                                                                \
+    X("BR_ERR_X509_NOT_TRUSTED", "no trusted certificate vouches for it")
+
+/* Alerts: RFC 5246 section 7.2, RFC 6066, 7301, 7507, 8446 and 9147's registry. */
+#define HTOKI_TLS_ALERTS(X)                                                                                  \
+    X(0, "close_notify", "the connection is at its end")                                                     \
+    X(10, "unexpected_message", "a message came out of turn")                                                \
+    X(20, "bad_record_mac", "a record could not be decrypted: it was changed on its way")                    \
+    X(21, "decryption_failed", "a record could not be decrypted")                                            \
+    X(22, "record_overflow", "a record was too large")                                                       \
+    X(30, "decompression_failure", "a record could not be unpacked")                                         \
+    X(40, "handshake_failure", "both sides have no settings in common")                                      \
+    X(41, "no_certificate", "there is no certificate")                                                       \
+    X(42, "bad_certificate", "a certificate is malformed or its signature is wrong")                         \
+    X(43, "unsupported_certificate", "a certificate is of a kind that is not supported")                     \
+    X(44, "certificate_revoked", "a certificate is revoked")                                                 \
+    X(45, "certificate_expired", "a certificate is expired or not yet valid")                                \
+    X(46, "certificate_unknown", "a certificate is not acceptable")                                          \
+    X(47, "illegal_parameter", "a value in the handshake is out of range")                                   \
+    X(48, "unknown_ca", "no known authority vouches for a certificate")                                      \
+    X(49, "access_denied", "access was denied")                                                              \
+    X(50, "decode_error", "a message is malformed")                                                          \
+    X(51, "decrypt_error", "a signature or the handshake's hash is wrong")                                   \
+    X(60, "export_restriction", "export rules forbid the settings")                                          \
+    X(70, "protocol_version", "the version of TLS is refused")                                               \
+    X(71, "insufficient_security", "the settings are too weak for the other side")                           \
+    X(80, "internal_error", "the other side has a fault of its own")                                         \
+    X(86, "inappropriate_fallback", "the version of TLS is lower than it need be")                           \
+    X(90, "user_canceled", "the other side gave up")                                                         \
+    X(100, "no_renegotiation", "renegotiation is refused")                                                   \
+    X(109, "missing_extension", "an extension is missing")                                                   \
+    X(110, "unsupported_extension", "an extension was sent that was not offered")                            \
+    X(111, "certificate_unobtainable", "a certificate could not be fetched")                                 \
+    X(112, "unrecognized_name", "the host name is not known there")                                          \
+    X(113, "bad_certificate_status_response", "the status of a certificate is malformed")                    \
+    X(114, "bad_certificate_hash_value", "the hash of a certificate is wrong")                               \
+    X(115, "unknown_psk_identity", "the shared key is not known there")                                      \
+    X(116, "certificate_required", "a client certificate is required")                                       \
+    X(120, "no_application_protocol", "no application protocol is common to both sides")
+/* clang-format on */
+
+#define HTOKI_RECEIVED                           "alert received: "
+#define HTOKI_ALERT_NUMBER(number, name, text)   number,
+#define HTOKI_ALERT_NAME(number, name, text)     HTOKI_RECEIVED name "\0"
+#define HTOKI_ALERT_SENTENCE(number, name, text) text "\0"
+#define HTOKI_ERROR_NAME(name, text)             name "\0"
+#define HTOKI_ERROR_SENTENCE(name, text)         text "\0"
+
+/* The text with this number of a list of texts, each followed by a NUL. */
+static const char *htoki_nth_text(const char *list, size_t number)
+{
+    while (number-- != 0) {
+        list += strlen(list) + 1;
+    }
+    return list;
+}
+
+/* From two lists the one of errors or that of alerts, and its text for this code; or "". */
+static const char *htoki_tls_text(int code, const char *errors, const char *alerts)
+{
+    static const unsigned char numbers[] = {HTOKI_TLS_ALERTS(HTOKI_ALERT_NUMBER)};
+    size_t i;
+    if (code >= BR_ERR_OK && code <= BR_ERR_X509_NOT_TRUSTED) {
+        return htoki_nth_text(errors, (size_t)code);
+    }
+    for (i = 0; i < HTOKI_COUNT(numbers); i++) {
+        if (code == BR_ERR_RECV_FATAL_ALERT + numbers[i] || code == BR_ERR_SEND_FATAL_ALERT + numbers[i]) {
+            return htoki_nth_text(alerts, i);
+        }
+    }
+    return "";
+}
+
+/* A client of BearSSL never ends with a code of an alert that it sent; such a code has the alert's name. */
+static const char *htoki_tls_error_name(int code)
+{
+    static const char errors[] = HTOKI_TLS_ERRORS(HTOKI_ERROR_NAME);
+    static const char alerts[] = HTOKI_TLS_ALERTS(HTOKI_ALERT_NAME);
+    const char *name = htoki_tls_text(code, errors, alerts);
+    bool alert = code >= BR_ERR_RECV_FATAL_ALERT && code < BR_ERR_SEND_FATAL_ALERT + 256;
+    bool sent = alert && code >= BR_ERR_SEND_FATAL_ALERT;
+    return name[0] == '\0' ? (alert ? (sent ? "alert sent" : "alert received") : "unknown")
+           : sent          ? name + sizeof HTOKI_RECEIVED - 1
+                           : name;
+}
+
+static const char *htoki_tls_error_sentence(int code)
+{
+    static const char errors[] = HTOKI_TLS_ERRORS(HTOKI_ERROR_SENTENCE);
+    static const char alerts[] = HTOKI_TLS_ALERTS(HTOKI_ALERT_SENTENCE);
+    const char *text = htoki_tls_text(code, errors, alerts);
+    return text[0] != '\0' ? text : "there is no description of this code";
+}
+#else
+static const char *htoki_tls_error_name(int code)
+{
+    (void)code;
+    return "";
+}
+
+static const char *htoki_tls_error_sentence(int code)
+{
+    (void)code;
+    return "";
+}
+#endif
+
 /* The name to find in the server's certificate. */
 typedef struct htoki_reference {
     const char *host;         /* without a last dot; empty for an address */
@@ -4127,7 +4325,7 @@ typedef struct htoki_reference {
     size_t names_len;
 } htoki_reference;
 
-#define HTOKI_NAMES_BYTES    120
+#define HTOKI_NAMES_BYTES    240
 #define HTOKI_ROOT_KEY_BYTES 520 /* RSA of 4096 bits with a 64-bit exponent */
 
 /* The public key of a trusted certificate: modulus and exponent, or a point. */
@@ -4140,12 +4338,14 @@ typedef struct htoki_root_key {
 /* Elements of a certificate (RFC 5280 section 4.1), those from SKIP on hold no others. */
 /* clang-format off */
 typedef enum htoki_node {
-    HTOKI_NODE_FILE, HTOKI_NODE_CERTIFICATE, HTOKI_NODE_TBS, HTOKI_NODE_VALIDITY, HTOKI_NODE_KEY,
+    HTOKI_NODE_FILE, HTOKI_NODE_CERTIFICATE, HTOKI_NODE_TBS, HTOKI_NODE_SIGNATURE, HTOKI_NODE_VALIDITY,
+    HTOKI_NODE_KEY,
     HTOKI_NODE_KEY_ALGORITHM, HTOKI_NODE_KEY_BITS, HTOKI_NODE_RSA, HTOKI_NODE_EXTENSIONS_TAG,
     HTOKI_NODE_EXTENSIONS, HTOKI_NODE_EXTENSION, HTOKI_NODE_EXTENSION_VALUE, HTOKI_NODE_BASIC,
     HTOKI_NODE_USAGES, HTOKI_NODE_NAMES, HTOKI_NODE_AUTHORITY, HTOKI_NODE_TREES, HTOKI_NODE_PERMITTED,
     HTOKI_NODE_EXCLUDED, HTOKI_NODE_TREE, HTOKI_NODE_SKIP, HTOKI_NODE_ISSUER, HTOKI_NODE_SUBJECT,
-    HTOKI_NODE_NOT_BEFORE, HTOKI_NODE_NOT_AFTER, HTOKI_NODE_KEY_OID, HTOKI_NODE_CURVE_OID,
+    HTOKI_NODE_NOT_BEFORE, HTOKI_NODE_NOT_AFTER, HTOKI_NODE_SIGNATURE_OID, HTOKI_NODE_KEY_OID,
+    HTOKI_NODE_CURVE_OID,
     HTOKI_NODE_MODULUS, HTOKI_NODE_EXPONENT, HTOKI_NODE_POINT, HTOKI_NODE_EXTENSION_OID,
     HTOKI_NODE_CRITICAL, HTOKI_NODE_CA, HTOKI_NODE_PATH_LENGTH, HTOKI_NODE_KEY_USAGE, HTOKI_NODE_USAGE, HTOKI_NODE_KEY_ID, HTOKI_NODE_DNS_NAME,
     HTOKI_NODE_IP_NAME, HTOKI_NODE_DNS_TREE, HTOKI_NODE_IP_TREE, HTOKI_NODE_OTHER_TREE, HTOKI_NODE_BAD
@@ -4180,7 +4380,7 @@ typedef struct htoki_der {
     uint32_t got;  /* content bytes seen of the leaf */
     unsigned char node[HTOKI_DER_DEPTH], index[HTOKI_DER_DEPTH];
     unsigned char depth, role, event, head[5], head_len;
-    unsigned char key_kind, extension;
+    unsigned char key_kind, oddity, extension;
     unsigned char value[32]; /* content of a short leaf */
     unsigned char issuer[32], subject[32], key_hash[32];
     char not_before[14], not_after[14];
@@ -4220,7 +4420,7 @@ static htoki_node htoki_node_if(bool condition, htoki_node node)
 static htoki_node htoki_der_tbs_child(htoki_der *d, unsigned tag)
 {
     static const unsigned char tags[7] = {0xa0, 0x02, 0x30, 0x30, 0x30, 0x30, 0x30};
-    static const unsigned char nodes[7] = {HTOKI_NODE_SKIP,   HTOKI_NODE_SKIP,     HTOKI_NODE_SKIP,
+    static const unsigned char nodes[7] = {HTOKI_NODE_SKIP,   HTOKI_NODE_SKIP,     HTOKI_NODE_SIGNATURE,
                                            HTOKI_NODE_ISSUER, HTOKI_NODE_VALIDITY, HTOKI_NODE_SUBJECT,
                                            HTOKI_NODE_KEY};
     unsigned char *index = &d->index[d->depth];
@@ -4281,6 +4481,8 @@ static htoki_node htoki_der_child(htoki_der *d, unsigned tag)
         return index == 0 ? htoki_node_if(tag == 0x30, HTOKI_NODE_TBS)
                           : htoki_node_if(tag == (index == 1 ? 0x30 : 0x03) && index < 3, HTOKI_NODE_SKIP);
     case HTOKI_NODE_TBS: return htoki_der_tbs_child(d, tag);
+    case HTOKI_NODE_SIGNATURE:
+        return index == 0 ? htoki_node_if(tag == 0x06, HTOKI_NODE_SIGNATURE_OID) : HTOKI_NODE_SKIP;
     case HTOKI_NODE_VALIDITY:
         return htoki_node_if((tag == 0x17 || tag == 0x18) && index < 2,
                              index == 0 ? HTOKI_NODE_NOT_BEFORE : HTOKI_NODE_NOT_AFTER);
@@ -4445,8 +4647,31 @@ static void htoki_der_date(htoki_der *d, char date[14])
     }
 }
 
+/* The usual algorithms of keys and signatures that BearSSL, or this client, does not take. The first byte of
+   each is its OID's length. */
+static const char *const htoki_oddities[][2] = {
+    {"\x03\x2b\x65\x70", "Ed25519"},
+    {"\x03\x2b\x65\x71", "Ed448"},
+    {"\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a", "RSA-PSS"},
+    {"\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", "SHA-1 with RSA"},
+    {"\x07\x2a\x86\x48\xce\x3d\x04\x01", "SHA-1 with ECDSA"},
+    {"\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04", "MD5 with RSA"},
+    {"\x07\x2a\x86\x48\xce\x38\x04\x01", "DSA"},
+};
+
+static void htoki_der_oddity(htoki_der *d)
+{
+    size_t i;
+    for (i = 0; i < HTOKI_COUNT(htoki_oddities); i++) {
+        if (htoki_der_value_is(d, htoki_oddities[i][0] + 1, (unsigned char)htoki_oddities[i][0][0])) {
+            d->oddity = (unsigned char)(i + 1);
+        }
+    }
+}
+
 static void htoki_der_key_oid(htoki_der *d)
 {
+    htoki_der_oddity(d);
     if (htoki_der_value_is(d, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", 9)) {
         d->key_kind = HTOKI_KEY_RSA;
     } else if (htoki_der_value_is(d, "\x2a\x86\x48\xce\x3d\x02\x01", 7)) {
@@ -4589,6 +4814,7 @@ static void htoki_der_close(htoki_der *d, htoki_node node)
         break;
     case HTOKI_NODE_NOT_BEFORE: htoki_der_date(d, d->not_before); break;
     case HTOKI_NODE_NOT_AFTER: htoki_der_date(d, d->not_after); break;
+    case HTOKI_NODE_SIGNATURE_OID: htoki_der_oddity(d); break;
     case HTOKI_NODE_KEY_OID:
     case HTOKI_NODE_CURVE_OID: htoki_der_key_oid(d); break;
     case HTOKI_NODE_MODULUS: d->key->modulus_len = d->key->len; break;
@@ -4807,10 +5033,30 @@ static bool htoki_bundle_next_der(htoki_bundle *b)
     return true;
 }
 
-/* A BEGIN line, found at b->at: takes its label. */
-static bool htoki_bundle_label(htoki_bundle *b)
+static bool htoki_bundle_is_label(htok_view label)
 {
-    size_t begin = b->at + 11, end = begin;
+    return htoki_equal(label, htoki_text("CERTIFICATE")) ||
+           htoki_equal(label, htoki_text("X509 CERTIFICATE")) ||
+           htoki_equal(label, htoki_text("TRUSTED CERTIFICATE"));
+}
+
+/* A label that was meant to be one of these, but is written in another way. */
+static bool htoki_bundle_is_near_label(htok_view label)
+{
+    static const char word[] = "certificate";
+    size_t i, len = sizeof word - 1;
+    while (label.len != 0 && label.ptr[label.len - 1] == ' ') {
+        label.len--;
+    }
+    for (i = 0; i < len && i < label.len && htoki_lower(label.ptr[label.len - 1 - i]) == word[len - 1 - i];
+         i++) {}
+    return i == len;
+}
+
+/* A BEGIN or END line, found at b->at, with this many bytes before its label: takes that. */
+static bool htoki_bundle_label(htoki_bundle *b, size_t before)
+{
+    size_t begin = b->at + before, end = begin;
     while (end < b->len && end - begin < 64 && b->text[end] != '-' && !htoki_is_control(b->text[end])) {
         end++;
     }
@@ -4823,6 +5069,7 @@ static bool htoki_bundle_label(htoki_bundle *b)
 /* Goes to the next certificate. False: there is none, or failed is set and at tells where. */
 static bool htoki_bundle_next(htoki_bundle *b)
 {
+    bool end, whole, ours;
     b->bits = 0;
     b->bit_count = b->padding = 0;
     if (b->der) {
@@ -4834,17 +5081,20 @@ static bool htoki_bundle_next(htoki_bundle *b)
             return false;
         }
         b->at = (size_t)(dash - b->text);
-        if (!htoki_bundle_starts(b, b->at, "-----BEGIN ", 11)) {
+        end = htoki_bundle_starts(b, b->at, "-----END ", 9);
+        if (!end && !htoki_bundle_starts(b, b->at, "-----BEGIN ", 11)) {
             b->at++;
             continue;
         }
-        if (!htoki_bundle_label(b)) {
+        whole = htoki_bundle_label(b, end ? 9 : 11);
+        ours = htoki_bundle_is_label(b->label);
+        /* A certificate that a damaged line hides must not go unnoticed: no END without its BEGIN. */
+        if ((!end && !whole) || (end && ours && !b->inside) ||
+            (!ours && htoki_bundle_is_near_label(b->label))) {
             return htoki_bundle_fail(b, b->begin);
         }
-        if (htoki_equal(b->label, htoki_text("CERTIFICATE")) ||
-            htoki_equal(b->label, htoki_text("X509 CERTIFICATE")) ||
-            htoki_equal(b->label, htoki_text("TRUSTED CERTIFICATE"))) {
-            b->inside = true;
+        b->inside = ours && !end;
+        if (b->inside) {
             return true;
         }
     }
@@ -4939,6 +5189,21 @@ static bool htoki_time_digits(int64_t unix_seconds, char text[14])
     return true;
 }
 
+static void htoki_put_date(htoki_writer *w, const char digits[14])
+{
+    size_t i;
+    if (digits[0] == '\0') {
+        htoki_put_char(w, '?'); /* not read */
+        return;
+    }
+    for (i = 0; i < 12; i++) {
+        htoki_put(w, digits + i, 1);
+        if (i == 3 || i == 5 || i == 7 || i == 9) {
+            htoki_put_char(w, i == 7 ? ' ' : i == 9 ? ':' : '-');
+        }
+    }
+}
+
 /* Keys that BearSSL can verify with and that are strong enough. */
 static bool htoki_root_usable(const htoki_der *d, const htoki_root_key *key)
 {
@@ -4955,7 +5220,8 @@ static bool htoki_root_usable(const htoki_der *d, const htoki_root_key *key)
     return point != 0 && key->len == point;
 }
 
-static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, unsigned number)
+static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, unsigned number,
+                                  const char *now)
 {
     htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
     if (e->kind != HTOK_OK) {
@@ -4967,6 +5233,11 @@ static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, 
     if (number != 0 && reason == HTOK_REASON_TRUST_EMPTY) {
         htoki_put_text(
             &w, ", all expired or with another key than RSA of 2048 to 4096 bits, P-256, P-384 or P-521");
+        if (now != NULL) {
+            htoki_put_text(&w, "; checked at ");
+            htoki_put_date(&w, now);
+            htoki_put_text(&w, " UTC");
+        }
     }
     (void)htoki_writer_end(&w);
     return htoki_fail_option(e, reason, "trust", reason == HTOK_REASON_TRUST_EMPTY ? -1 : (int64_t)at);
@@ -4994,15 +5265,16 @@ static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t uni
         }
         /* Behind a TRUSTED CERTIFICATE OpenSSL writes what it may not be trusted for, which would be lost here. */
         if (b.failed || d.failed || !d.done || d.trailing) {
-            return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.failed ? b.at : b.begin, number);
+            return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.failed ? b.at : b.begin, number, NULL);
         }
         number++;
         usable += htoki_root_usable(&d, &key) && !(time_known && memcmp(d.not_after, now, sizeof now) < 0);
     }
     if (b.failed) {
-        return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.at, number);
+        return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.at, number, NULL);
     }
-    return usable != 0 ? HTOK_OK : htoki_trust_fail(e, HTOK_REASON_TRUST_EMPTY, 0, number);
+    return usable != 0 ? HTOK_OK
+                       : htoki_trust_fail(e, HTOK_REASON_TRUST_EMPTY, 0, number, time_known ? now : NULL);
 }
 
 /* "sha256/" and the base64 of 32 bytes, in its one canonical form. */
@@ -5080,7 +5352,6 @@ static const br_hash_class htoki_name_hash_vtable = {sizeof(htoki_name_hash),
 
 #define HTOKI_CHAIN_MAX 16 /* certificates that are looked at: each may cost the check of a signature */
 #define HTOKI_SEEN_PINS 4
-#define HTOKI_SEEN_PART 9 /* bytes of a hash that the error shows */
 
 /* BearSSL's validation with ours around it. Needed from the start to the end of a handshake, and no longer.
    */
@@ -5095,15 +5366,16 @@ typedef struct htoki_x509 {
     br_x509_trust_anchor anchor[2];
     size_t used;     /* bytes of store taken by the anchors' keys */
     unsigned number; /* of the certificate at hand, the server's being 0 */
+    unsigned fault;  /* number of the last one that was looked at */
     int code;        /* BearSSL's, with reason */
     htok_reason reason;
     htok_reason refusal; /* ours, if the chain is good otherwise, and why */
     const char *why;
     unsigned char anchor_count, seen_count;
     bool begun, active, judged, malformed, passed, direct, pinned, anchor_pinned;
-    bool anchor_expired, anchor_other_id, name_ok;
+    bool expired_roots, anchor_expired, anchor_other_id, name_ok;
     char now[14];
-    unsigned char seen[HTOKI_SEEN_PINS][HTOKI_SEEN_PART];
+    unsigned char seen[HTOKI_SEEN_PINS][32];
     unsigned char anchor_name[33];
     unsigned char store[656]; /* keys of anchors, and before that the names */
 } htoki_x509;
@@ -5121,11 +5393,12 @@ static bool htoki_pin_match(const htoki_x509 *x, const unsigned char hash[32])
     return false;
 }
 
+/* Keeps the hash for the error: in a long chain those of the server, of its issuers, and the last. */
 static void htoki_pin_seen(htoki_x509 *x, const unsigned char hash[32])
 {
-    if (x->seen_count < HTOKI_SEEN_PINS) {
-        memcpy(x->seen[x->seen_count++], hash, HTOKI_SEEN_PART);
-    }
+    size_t at = x->seen_count < HTOKI_SEEN_PINS ? x->seen_count : HTOKI_SEEN_PINS - 1;
+    memcpy(x->seen[at], hash, 32);
+    x->seen_count = (unsigned char)(x->seen_count + (x->seen_count < 255));
 }
 
 static bool htoki_trees_refuse(const htoki_der *d)
@@ -5146,7 +5419,7 @@ static void htoki_anchor_take(htoki_x509 *x, const htoki_der *root, const htoki_
     if (!direct && (memcmp(root->subject, d->issuer, 32) != 0 || (!root->ca && !self_signed_v1))) {
         return;
     }
-    if (memcmp(root->not_after, x->now, sizeof x->now) < 0) {
+    if (!x->expired_roots && memcmp(root->not_after, x->now, sizeof x->now) < 0) {
         x->anchor_expired = true;
         return;
     }
@@ -5295,6 +5568,7 @@ static void htoki_x509_start_cert(const br_x509_class **context, uint32_t length
     }
     if (x->active) {
         htoki_der_start(&x->der, x->number == 0 ? HTOKI_ROLE_SERVER : HTOKI_ROLE_ISSUER, &x->reference, NULL);
+        x->fault = x->number;
         x->judged = false;
     }
     x->minimal.vtable->start_cert(&x->minimal.vtable, length);
@@ -5396,37 +5670,23 @@ static const br_x509_class htoki_x509_vtable = {
     sizeof(htoki_x509),  htoki_x509_start_chain, htoki_x509_start_cert, htoki_x509_append,
     htoki_x509_end_cert, htoki_x509_end_chain,   htoki_x509_get_pkey};
 
-static void htoki_put_date(htoki_writer *w, const char digits[14])
-{
-    size_t i;
-    if (digits[0] == '\0') {
-        htoki_put_char(w, '?'); /* not read */
-        return;
-    }
-    for (i = 0; i < 12; i++) {
-        htoki_put(w, digits + i, 1);
-        if (i == 3 || i == 5 || i == 7 || i == 9) {
-            htoki_put_char(w, i == 7 ? ' ' : i == 9 ? ':' : '-');
-        }
-    }
-}
-
 static void htoki_put_pins_seen(htoki_writer *w, const htoki_x509 *x)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t i, k;
     htoki_put_text(w, "seen:");
-    for (i = 0; i < x->seen_count; i++) {
-        htoki_put_text(w, i == 0 ? " sha256/" : ", sha256/");
-        for (k = 0; k < HTOKI_SEEN_PART; k += 3) {
+    for (i = 0; i < x->seen_count && i < HTOKI_SEEN_PINS; i++) {
+        htoki_put_text(w, i == 0                                              ? " sha256/"
+                          : x->seen_count > i + 1 && i == HTOKI_SEEN_PINS - 1 ? ", ..., sha256/"
+                                                                              : ", sha256/");
+        for (k = 0; k < 33; k += 3) {
             const unsigned char *p = x->seen[i] + k;
-            uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+            uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | (k < 30 ? p[2] : 0u);
             htoki_put_char(w, digits[bits >> 18]);
             htoki_put_char(w, digits[bits >> 12 & 63]);
             htoki_put_char(w, digits[bits >> 6 & 63]);
-            htoki_put_char(w, digits[bits & 63]);
+            htoki_put_char(w, k < 30 ? digits[bits & 63] : '=');
         }
-        htoki_put_text(w, "...");
     }
 }
 
@@ -5443,6 +5703,25 @@ static void htoki_put_distrust(htoki_writer *w, const htoki_x509 *x)
         htoki_put_decimal(w, x->number);
         htoki_put_text(w, x->number == 1 ? " certificate; its issuer is not among the trusted"
                                          : " certificates; the last one's issuer is not among the trusted");
+    }
+}
+
+/* What is wrong with which certificate. */
+static void htoki_put_fault(htoki_writer *w, const htoki_x509 *x)
+{
+    if (x->reason == x->refusal && x->why != NULL) {
+        htoki_put_text(w, x->why);
+        return;
+    }
+    if (x->number > 1) {
+        htoki_put_text(w, "certificate ");
+        htoki_put_decimal(w, x->fault + 1);
+        htoki_put_text(w, " of the chain: ");
+    }
+    htoki_put_text(w, htoki_tls_error_sentence(x->code));
+    if (x->code == BR_ERR_X509_UNSUPPORTED && x->der.oddity != 0) {
+        htoki_put_text(w, ": ");
+        htoki_put_text(w, htoki_oddities[x->der.oddity - 1][1]);
     }
 }
 
@@ -5469,7 +5748,7 @@ static void htoki_x509_detail(const htoki_x509 *x, htoki_writer *w)
         break;
     case HTOK_REASON_CERTIFICATE_UNTRUSTED: htoki_put_distrust(w, x); break;
     case HTOK_REASON_CERTIFICATE_PIN: htoki_put_pins_seen(w, x); break;
-    default: htoki_put_text(w, x->reason == x->refusal && x->why ? x->why : ""); break;
+    default: htoki_put_fault(w, x); break;
     }
 }
 
@@ -5489,6 +5768,7 @@ typedef struct htoki_tls_config {
     const unsigned char *address; /* its bytes when it is a literal, else NULL */
     size_t address_len;
     htok_view trust;         /* borrowed until the handshake ends, as the pins are */
+    bool expired_roots;      /* the dates of trusted certificates do not matter */
     const char *const *pins; /* "sha256/BASE64" */
     size_t pin_count;
     bool time_known;
@@ -5511,73 +5791,6 @@ typedef struct htoki_tls_config {
 #define HTOKI_TLS_RECORD_OUT_BYTES(payload) ((payload) + (BR_SSL_BUFSIZE_OUTPUT - 16384))
 
 #if HTOKI_STRINGS
-/* The text with this number of a list of texts, each followed by a NUL. */
-static const char *htoki_nth_text(const char *list, size_t number)
-{
-    while (number-- != 0) {
-        list += strlen(list) + 1;
-    }
-    return list;
-}
-
-/* BearSSL documents its numbers as fixed. Alerts: RFC 5246 section 7.2, RFC 6066, 7301, 7507 and 8446. */
-static const char *htoki_tls_error_text(int code)
-{
-    static const char errors[] =
-        "BR_ERR_OK\0BR_ERR_BAD_PARAM\0BR_ERR_BAD_STATE\0BR_ERR_UNSUPPORTED_VERSION\0BR_ERR_BAD_VERSION\0"
-        "BR_ERR_BAD_LENGTH\0BR_ERR_TOO_LARGE\0BR_ERR_BAD_MAC\0BR_ERR_NO_RANDOM\0BR_ERR_UNKNOWN_TYPE\0"
-        "BR_ERR_UNEXPECTED\0\0BR_ERR_BAD_CCS\0BR_ERR_BAD_ALERT\0BR_ERR_BAD_HANDSHAKE\0"
-        "BR_ERR_OVERSIZED_ID\0BR_ERR_BAD_CIPHER_SUITE\0BR_ERR_BAD_COMPRESSION\0BR_ERR_BAD_FRAGLEN\0"
-        "BR_ERR_BAD_SECRENEG\0BR_ERR_EXTRA_EXTENSION\0BR_ERR_BAD_SNI\0BR_ERR_BAD_HELLO_DONE\0"
-        "BR_ERR_LIMIT_EXCEEDED\0BR_ERR_BAD_FINISHED\0BR_ERR_RESUME_MISMATCH\0BR_ERR_INVALID_ALGORITHM\0"
-        "BR_ERR_BAD_SIGNATURE\0BR_ERR_WRONG_KEY_USAGE\0BR_ERR_NO_CLIENT_AUTH\0\0BR_ERR_IO\0"
-        "BR_ERR_X509_OK\0BR_ERR_X509_INVALID_VALUE\0BR_ERR_X509_TRUNCATED\0BR_ERR_X509_EMPTY_CHAIN\0"
-        "BR_ERR_X509_INNER_TRUNC\0BR_ERR_X509_BAD_TAG_CLASS\0BR_ERR_X509_BAD_TAG_VALUE\0"
-        "BR_ERR_X509_INDEFINITE_LENGTH\0BR_ERR_X509_EXTRA_ELEMENT\0BR_ERR_X509_UNEXPECTED\0"
-        "BR_ERR_X509_NOT_CONSTRUCTED\0BR_ERR_X509_NOT_PRIMITIVE\0BR_ERR_X509_PARTIAL_BYTE\0"
-        "BR_ERR_X509_BAD_BOOLEAN\0BR_ERR_X509_OVERFLOW\0BR_ERR_X509_BAD_DN\0BR_ERR_X509_BAD_TIME\0"
-        "BR_ERR_X509_UNSUPPORTED\0BR_ERR_X509_LIMIT_EXCEEDED\0BR_ERR_X509_WRONG_KEY_TYPE\0"
-        "BR_ERR_X509_BAD_SIGNATURE\0BR_ERR_X509_TIME_UNKNOWN\0BR_ERR_X509_EXPIRED\0"
-        "BR_ERR_X509_DN_MISMATCH\0BR_ERR_X509_BAD_SERVER_NAME\0BR_ERR_X509_CRITICAL_EXTENSION\0"
-        "BR_ERR_X509_NOT_CA\0BR_ERR_X509_FORBIDDEN_KEY_USAGE\0BR_ERR_X509_WEAK_PUBLIC_KEY\0\0"
-        "BR_ERR_X509_NOT_TRUSTED\0";
-    static const unsigned char numbers[] = {0,   10,  20,  21,  22,  30,  40,  41,  42,  43, 44, 45,
-                                            46,  47,  48,  49,  50,  51,  60,  70,  71,  80, 86, 90,
-                                            100, 109, 110, 111, 112, 113, 114, 115, 116, 120};
-    static const char alerts[] =
-        "alert received: close_notify\0alert received: unexpected_message\0"
-        "alert received: bad_record_mac\0alert received: decryption_failed\0"
-        "alert received: record_overflow\0alert received: decompression_failure\0"
-        "alert received: handshake_failure\0alert received: no_certificate\0"
-        "alert received: bad_certificate\0alert received: unsupported_certificate\0"
-        "alert received: certificate_revoked\0alert received: certificate_expired\0"
-        "alert received: certificate_unknown\0alert received: illegal_parameter\0"
-        "alert received: unknown_ca\0alert received: access_denied\0alert received: decode_error\0"
-        "alert received: decrypt_error\0alert received: export_restriction\0"
-        "alert received: protocol_version\0alert received: insufficient_security\0"
-        "alert received: internal_error\0alert received: inappropriate_fallback\0"
-        "alert received: user_canceled\0alert received: no_renegotiation\0"
-        "alert received: missing_extension\0alert received: unsupported_extension\0"
-        "alert received: certificate_unobtainable\0alert received: unrecognized_name\0"
-        "alert received: bad_certificate_status_response\0alert received: bad_certificate_hash_value\0"
-        "alert received: unknown_psk_identity\0alert received: certificate_required\0"
-        "alert received: no_application_protocol\0";
-    const char *text = "";
-    size_t i;
-    for (i = 0; i < HTOKI_COUNT(numbers); i++) {
-        if (code == BR_ERR_RECV_FATAL_ALERT + numbers[i]) {
-            return htoki_nth_text(alerts, i);
-        }
-    }
-    if (code >= BR_ERR_OK && code <= BR_ERR_X509_NOT_TRUSTED) {
-        text = htoki_nth_text(errors, (size_t)code);
-    }
-    return text[0] != '\0'                   ? text
-           : code >= BR_ERR_SEND_FATAL_ALERT ? "alert sent"
-           : code >= BR_ERR_RECV_FATAL_ALERT ? "alert received"
-                                             : "unknown";
-}
-
 /* What to do about it, in one sentence; "" when there is nothing to say. */
 static const char *htoki_tls_hint(const htok_error *e)
 {
@@ -5589,6 +5802,7 @@ static const char *htoki_tls_hint(const htok_error *e)
         return "the server may leave out its intermediate certificates, or its root is missing among the "
                "trusted";
     case HTOK_REASON_CERTIFICATE_PIN: return "the server may have a new key, or somebody is in between";
+    case HTOK_REASON_TIME_UNKNOWN: return "set this machine's clock, or options.clock";
     case HTOK_REASON_TLS_CLOSED: return "it may want TLS 1.3 only, or it is no TLS server";
     case HTOK_REASON_TLS_ALPN: return "the server does not offer HTTP/1.1";
     default: break;
@@ -5599,28 +5813,24 @@ static const char *htoki_tls_hint(const htok_error *e)
     case BR_ERR_BAD_VERSION:
     case BR_ERR_UNKNOWN_TYPE: return "this may be no TLS server: check the port";
     case BR_ERR_TOO_LARGE: return "its records are larger than record_bytes";
-    case BR_ERR_WRONG_KEY_USAGE: return "its keyUsage or kind of key does not fit the cipher suite";
+    case BR_ERR_INVALID_ALGORITHM:
+        return "P-256, P-384, P-521 or X25519, and SHA-256 to SHA-512 with RSA or ECDSA, are supported";
     case BR_ERR_X509_UNSUPPORTED: return "SHA-1, RSA-PSS, Ed25519 and unusual curves are not supported";
     case BR_ERR_X509_LIMIT_EXCEEDED: return "RSA keys of more than 4096 bits are not supported";
     case BR_ERR_X509_WEAK_PUBLIC_KEY: return "RSA keys of less than 2048 bits are refused";
-    case BR_ERR_X509_CRITICAL_EXTENSION: return "a critical extension is not supported";
     case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE:
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_INSUFFICIENT_SECURITY:
         return "the server may want TLS 1.3, another cipher suite than ECDHE with AES-GCM or ChaCha20, a "
                "client "
                "certificate, or (FIPS) the extended master secret";
     case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_PROTOCOL_VERSION:
-    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_INSUFFICIENT_SECURITY: return "this server refuses TLS 1.2";
-    case BR_ERR_RECV_FATAL_ALERT + 112: return "the server does not know this host name";
+        return "this server refuses TLS 1.2, the newest that BearSSL has";
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_INTERNAL_ERROR: return "the server's own log may tell more";
+    case BR_ERR_RECV_FATAL_ALERT + 112: return "check the host in the URL";
     default: return "";
     }
 }
 #else
-static const char *htoki_tls_error_text(int code)
-{
-    (void)code;
-    return "";
-}
-
 static const char *htoki_tls_hint(const htok_error *e)
 {
     (void)e;
@@ -5706,6 +5916,7 @@ static void htoki_x509_setup(htoki_x509 *x, const htoki_tls_config *config,
                              (uint32_t)(config->unix_seconds % 86400));
     (void)htoki_time_digits(config->unix_seconds, x->now);
     x->trust = config->trust;
+    x->expired_roots = config->expired_roots;
     x->pins = config->pins;
     x->pin_count = config->pin_count;
     r->names = (char *)x->store;
@@ -5773,6 +5984,9 @@ static htok_kind htoki_tls_failure(htoki_tls *t, htok_phase phase, htok_error *e
         e->tls_error = code;
         if (t->x509 != NULL && t->x509->code == code && reason == t->x509->reason) {
             htoki_x509_detail(t->x509, &w);
+        } else if (reason == HTOK_REASON_TLS_FAILED || reason == HTOK_REASON_TLS_ALERT ||
+                   reason == HTOK_REASON_CERTIFICATE_USAGE) {
+            htoki_put_text(&w, htoki_tls_error_sentence(code));
         }
         (void)htoki_writer_end(&w);
     }
@@ -7139,19 +7353,109 @@ static const char *htoki_os_error_text(int os_error, htok_phase phase)
 
 #if HTOKI_TLS
 
-/* Where systems keep their trusted certificates as one PEM file. Windows keeps none. */
+/* Where systems keep their trusted certificates as one PEM file. Windows has a store instead, and Android's own
+   are many files. */
 static const char *const htoki_trust_paths[] = {
-#if !defined(_WIN32)
-    "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Alpine, Arch, Gentoo */
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL */
+#if defined(__ANDROID__)
+    "/data/data/com.termux/files/usr/etc/tls/cert.pem", /* Termux */
+#elif defined(__linux__)
+    "/etc/ssl/certs/ca-certificates.crt", /* Debian, Ubuntu, Alpine, Arch, Gentoo, NixOS, Void */
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL, Amazon Linux */
     "/etc/pki/tls/certs/ca-bundle.crt",                  /* the same, older */
-    "/etc/ssl/ca-bundle.pem",                            /* openSUSE */
-    "/var/lib/ca-certificates/ca-bundle.pem",            /* the same, newer */
-    "/etc/ssl/cert.pem",                                 /* macOS, OpenBSD, FreeBSD, Alpine */
-    "/usr/local/share/certs/ca-root-nss.crt",            /* FreeBSD's package */
-    "/etc/openssl/certs/ca-certificates.crt",            /* NetBSD */
+    "/var/lib/ca-certificates/ca-bundle.pem",            /* openSUSE */
+    "/etc/ssl/ca-bundle.pem",                            /* the same, older */
+    "/etc/ssl/cert.pem",                                 /* Alpine, OpenWrt */
+    "/etc/ssl/certs/ca-bundle.crt",                      /* NixOS, older */
+    "/etc/pki/tls/cacert.pem",                           /* LibreELEC */
+#elif !defined(_WIN32)
+    "/etc/ssl/cert.pem",                            /* macOS, OpenBSD, FreeBSD */
+    "/usr/local/etc/ssl/cert.pem",                  /* FreeBSD's package */
+    "/usr/local/share/certs/ca-root-nss.crt",       /* the same, older, and DragonFly BSD */
+    "/etc/openssl/certs/ca-certificates.crt",       /* NetBSD */
+    "/etc/ssl/certs/ca-certificates.crt",           /* GNU/Hurd, SmartOS */
+    "/etc/certs/ca-certificates.crt",               /* Solaris */
+    "/etc/ssl/cacert.pem",                          /* OmniOS */
+    "/boot/system/data/ssl/CARootCertificates.pem", /* Haiku */
 #endif
     NULL};
+
+/* For an error: where trusted certificates were looked for. */
+static void htoki_put_trust_places(htoki_writer *w)
+{
+    size_t i;
+    if (HTOKI_ROOT_STORE) {
+        htoki_put_text(w, "looked into the ROOT store of Windows");
+    }
+    for (i = 0; htoki_trust_paths[i] != NULL; i++) {
+        htoki_put_text(w, i == 0 ? "looked for " : ", ");
+        htoki_put_text(w, htoki_trust_paths[i]);
+    }
+}
+
+#if HTOKI_ROOT_STORE
+
+/* What the system allows a root for stands in it and in properties that its owner set beside it. */
+static bool htoki_root_store_allows(PCCERT_CONTEXT root)
+{
+    union {
+        CERT_ENHKEY_USAGE list;
+        unsigned char room[4096];
+    } usages;
+    DWORD bytes = sizeof usages, i;
+    if (!CertGetEnhancedKeyUsage(root, 0, &usages.list, &bytes)) {
+        return false;
+    }
+    if (usages.list.cUsageIdentifier == 0) { /* not found: for all; found and empty: for none */
+        return GetLastError() == (DWORD)CRYPT_E_NOT_FOUND;
+    }
+    for (i = 0; i < usages.list.cUsageIdentifier; i++) {
+        if (strcmp(usages.list.rgpszUsageIdentifier[i], szOID_PKIX_KP_SERVER_AUTH) == 0 ||
+            strcmp(usages.list.rgpszUsageIdentifier[i], "2.5.29.37.0") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool htoki_root_store_has(HCERTSTORE store, PCCERT_CONTEXT root)
+{
+    PCCERT_CONTEXT found =
+        store ? CertFindCertificateInStore(store, X509_ASN_ENCODING, 0, CERT_FIND_EXISTING, root, NULL)
+              : NULL;
+    CertFreeCertificateContext(found);
+    return found != NULL;
+}
+
+/* The roots of Windows that may vouch for a server, in DER one after the other. Returns how many bytes they take,
+   writing those that fit into size. A root that is of no use here does not spoil the others. */
+static size_t htoki_root_store_read(unsigned char *out, size_t size)
+{
+    HCERTSTORE roots = CertOpenSystemStoreW(0, L"ROOT"), distrusted = CertOpenSystemStoreW(0, L"Disallowed");
+    PCCERT_CONTEXT root = NULL;
+    size_t len = 0;
+    while (roots && (root = CertEnumCertificatesInStore(roots, root)) != NULL) {
+        htok_view der = htoki_view((const char *)root->pbCertEncoded, root->cbCertEncoded);
+        htok_error ignored;
+        htoki_error_clear(&ignored);
+        if ((root->dwCertEncodingType & X509_ASN_ENCODING) != 0 &&
+            htoki_trust_check(der, false, 0, &ignored) == HTOK_OK && htoki_root_store_allows(root) &&
+            !htoki_root_store_has(distrusted, root)) {
+            if (len <= size && der.len <= size - len) {
+                memcpy(out + len, der.ptr, der.len);
+            }
+            len += der.len;
+        }
+    }
+    if (roots) {
+        CertCloseStore(roots, 0);
+    }
+    if (distrusted) {
+        CertCloseStore(distrusted, 0);
+    }
+    return len;
+}
+
+#endif
 
 #endif
 
@@ -7735,6 +8039,7 @@ static void htoki_begin_handshake(htok_client *c)
     config.address = c->url.address.length ? c->url.address.bytes : NULL;
     config.address_len = c->url.address.length;
     config.trust = c->options.trust;
+    config.expired_roots = c->options.expired_roots;
     config.pins = c->options.pins;
     config.pin_count = c->options.pin_count;
     config.time_known = htoki_unix_seconds(c, &config.unix_seconds);
@@ -8214,7 +8519,7 @@ static htok_kind htoki_check_trust(htok_client *c, htok_error *e)
 {
 #if HTOKI_TLS
     int64_t seconds;
-    bool known = htoki_unix_seconds(c, &seconds);
+    bool known = htoki_unix_seconds(c, &seconds) && !c->options.expired_roots;
     if (c->options.trust.len != 0 && htoki_trust_check(c->options.trust, known, seconds, e) != HTOK_OK) {
         return e->kind;
     }
@@ -8301,57 +8606,107 @@ static htok_kind htoki_read_trust_file(const htok_files *files, const htok_alloc
     }
 }
 
-/* Names the file, and the system's reason if it is a usual one. */
-static void htoki_put_unreadable(htok_error *e, const char *path)
+/* Names the file in front of what the detail says already. */
+static void htoki_put_file(htok_error *e, const char *file)
 {
-    htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
-    htoki_put_text(&w, path);
-#if HTOKI_FILES
-    htoki_put_text(&w, ": ");
-    htoki_put_text(&w, e->os_error ? htoki_os_error_text(e->os_error, HTOK_PHASE_OPTION) : "too large");
-#endif
-    htoki_writer_end(&w);
+    char detail[sizeof e->detail];
+    htoki_writer w = htoki_writer_make(detail, sizeof detail, 0);
+    htoki_put_text(&w, file);
+    htoki_put_text(&w, e->detail[0] != '\0' ? ": " : "");
+    htoki_put_text(&w, e->detail);
+    (void)htoki_writer_end(&w);
+    memcpy(e->detail, detail, sizeof detail);
 }
 
-/* Loads options->trust from trust_file or the first usable of the system's bundles. */
+static htok_kind htoki_no_trust(htok_error *e)
+{
+    htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
+    htoki_put_trust_places(&w);
+    if (htoki_writer_end(&w) == 0) {
+        htoki_error_text(e->detail, sizeof e->detail, htoki_text("there is no place to look for them"));
+    }
+    return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust", -1);
+}
+
+/* Reads options->trust from trust_file. */
+static htok_kind htoki_load_trust_file(htok_client_options *o, const htok_files *files,
+                                       const htok_allocator *allocator, void **memory, size_t *bytes,
+                                       htok_error *e)
+{
+    size_t len = 0;
+    int os_error = 0;
+    if (htoki_read_trust_file(files, allocator, o->trust_file, memory, bytes, &len, &os_error, e) !=
+        HTOK_OK) {
+        return e->kind;
+    }
+    if (!*memory) {
+        e->os_error = os_error;
+#if HTOKI_FILES
+        htoki_error_text(
+            e->detail, sizeof e->detail,
+            htoki_text(os_error ? htoki_os_error_text(os_error, HTOK_PHASE_OPTION) : "too large"));
+#endif
+        htoki_put_file(e, o->trust_file);
+        return htoki_fail_option(e, HTOK_REASON_TRUST_UNREADABLE, "trust_file", -1);
+    }
+    o->trust = htoki_view((const char *)*memory, len);
+    if (htoki_trust_check(o->trust, false, 0, e) != HTOK_OK) {
+        htoki_put_file(e, o->trust_file);
+    }
+    return e->kind;
+}
+
+/* Reads options->trust from the system: the first bundle that holds a certificate of use. One that is malformed
+   is told and not passed over. */
 static htok_kind htoki_load_trust(htok_client_options *o, const htok_files *files,
                                   const htok_allocator *allocator, void **memory, size_t *bytes,
                                   htok_error *e)
 {
-    htok_error ignored;
-    size_t len = 0;
-    int os_error = 0, i;
-    *memory = NULL;
-    if (o->trust_file) {
-        if (htoki_read_trust_file(files, allocator, o->trust_file, memory, bytes, &len, &os_error, e) !=
-            HTOK_OK) {
-            return e->kind;
-        }
+    size_t len = 0, i;
+    int os_error = 0;
+#if HTOKI_ROOT_STORE
+    *bytes = htoki_root_store_read(NULL, 0);
+    if (*bytes != 0) {
+        *memory = allocator->allocate(allocator->context, *bytes);
         if (!*memory) {
-            e->os_error = os_error;
-            htoki_put_unreadable(e, o->trust_file);
-            return htoki_fail_option(e, HTOK_REASON_TRUST_UNREADABLE, "trust_file", -1);
+            return htoki_fail_option(e, HTOK_REASON_ALLOCATION_FAILED, "trust", -1);
+        }
+        len = htoki_root_store_read((unsigned char *)*memory, *bytes);
+        o->trust = htoki_view((const char *)*memory, len < *bytes ? len : *bytes);
+        return htoki_trust_check(o->trust, false, 0, e); /* the store may have changed in between */
+    }
+#endif
+    for (i = 0; files->read != NULL && htoki_trust_paths[i] != NULL; i++) {
+        const char *file = htoki_trust_paths[i];
+        if (htoki_read_trust_file(files, allocator, file, memory, bytes, &len, &os_error, e) != HTOK_OK) {
+            return e->kind;
         }
         o->trust = htoki_view((const char *)*memory, len);
-        return htoki_trust_check(o->trust, false, 0, e);
-    }
-    for (i = 0; htoki_trust_paths[i]; i++) {
-        if (htoki_read_trust_file(files, allocator, htoki_trust_paths[i], memory, bytes, &len, &os_error,
-                                  e) != HTOK_OK) {
-            return e->kind;
-        }
-        htoki_error_clear(&ignored);
-        if (*memory &&
-            htoki_trust_check(htoki_view((const char *)*memory, len), false, 0, &ignored) == HTOK_OK) {
-            o->trust = htoki_view((const char *)*memory, len);
+        if (*memory && htoki_trust_check(o->trust, false, 0, e) == HTOK_OK) {
             return HTOK_OK;
         }
+        if (e->reason == HTOK_REASON_TRUST_MALFORMED) {
+            htoki_put_file(e, file);
+            return e->kind;
+        }
         if (*memory) {
+            htoki_error_clear(e);
             allocator->release(allocator->context, *memory, *bytes);
             *memory = NULL;
         }
     }
-    return HTOK_OK;
+    o->trust = htoki_view(NULL, 0);
+    return htoki_no_trust(e);
+}
+
+/* Whether calls go to an https URL unless their own options say otherwise. */
+static bool htoki_is_secure(const htok_client_options *o)
+{
+    htok_error ignored;
+    htoki_url url;
+    htoki_error_clear(&ignored);
+    memset(&url, 0, sizeof url);
+    return htoki_url_parse(htoki_text(o->server_url), &url, &ignored) && url.secure;
 }
 #endif
 
@@ -8400,11 +8755,17 @@ HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok
         if (o.trust_file && !files.read) {
             return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "files", -1);
         }
-        if (files.read && htoki_load_trust(&o, &files, &allocator, &trust, &trust_bytes, e) != HTOK_OK) {
+        if ((o.trust_file ? htoki_load_trust_file(&o, &files, &allocator, &trust, &trust_bytes, e)
+                          : htoki_load_trust(&o, &files, &allocator, &trust, &trust_bytes, e)) != HTOK_OK) {
             if (trust) {
                 allocator.release(allocator.context, trust, trust_bytes);
             }
-            return e->kind;
+            if (o.trust_file || e->reason == HTOK_REASON_ALLOCATION_FAILED || htoki_is_secure(&o)) {
+                return e->kind;
+            }
+            htoki_error_clear(e); /* http:// needs none */
+            o.trust = htoki_view(NULL, 0);
+            trust = NULL;
         }
     }
 #endif
@@ -8515,16 +8876,11 @@ static htok_kind htoki_prepare(htok_client *c, htoki_request *request, const hto
     if (url->secure && !c->transport.provides_tls) {
 #if HTOKI_TLS
         if (c->options.trust.len == 0) {
-#if HTOKI_FILES
-            int i;
-            htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
-            htoki_put_text(&w, "looked for ");
-            for (i = 0; htoki_trust_paths[i]; i++) {
-                htoki_put_text(&w, i ? ", " : "");
-                htoki_put_text(&w, htoki_trust_paths[i]);
+            if (c->owned_block) {
+                return htoki_no_trust(e);
             }
-            htoki_writer_end(&w);
-#endif
+            htoki_error_text(e->detail, sizeof e->detail,
+                             htoki_text("htok_client_init() looks for none: set options.trust"));
             return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust", -1);
         }
 #else
@@ -8923,7 +9279,17 @@ HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason)
 HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error)
 {
 #if HTOKI_TLS
-    return htoki_tls_error_text(tls_error);
+    return htoki_tls_error_name(tls_error);
+#else
+    (void)tls_error;
+    return "";
+#endif
+}
+
+HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error)
+{
+#if HTOKI_TLS
+    return htoki_tls_error_sentence(tls_error);
 #else
     (void)tls_error;
     return "";
@@ -9031,6 +9397,9 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 
 /* No private macro outlives the implementation. */
 #undef HTOKI_ADDRESSES
+#undef HTOKI_ALERT_NAME
+#undef HTOKI_ALERT_NUMBER
+#undef HTOKI_ALERT_SENTENCE
 #undef HTOKI_ALIGNED
 #undef HTOKI_ASSERT
 #undef HTOKI_BLOCKING
@@ -9041,6 +9410,8 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_COUNT
 #undef HTOKI_DER_DEPTH
 #undef HTOKI_ENTROPY
+#undef HTOKI_ERROR_NAME
+#undef HTOKI_ERROR_SENTENCE
 #undef HTOKI_EXTENSION_BIT
 #undef HTOKI_FILES
 #undef HTOKI_GETENTROPY
@@ -9060,11 +9431,12 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_REASON_NAME
 #undef HTOKI_REASON_TEXT
 #undef HTOKI_RECORD_BYTES
+#undef HTOKI_RECEIVED
 #undef HTOKI_RECORD_IN_BYTES
 #undef HTOKI_RECORD_OUT_BYTES
 #undef HTOKI_RESOLVER
 #undef HTOKI_ROOT_KEY_BYTES
-#undef HTOKI_SEEN_PART
+#undef HTOKI_ROOT_STORE
 #undef HTOKI_SEEN_PINS
 #undef HTOKI_SEND_BYTES
 #undef HTOKI_SOCKETS
@@ -9074,6 +9446,8 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_STRINGS
 #undef HTOKI_THREADS
 #undef HTOKI_TLS
+#undef HTOKI_TLS_ALERTS
+#undef HTOKI_TLS_ERRORS
 #undef HTOKI_TLS_RECORD_IN_BYTES
 #undef HTOKI_TLS_RECORD_OUT_BYTES
 #undef HTOKI_UNUSED

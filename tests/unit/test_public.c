@@ -2,6 +2,7 @@
 #define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
 #include "unit.h"
+#include "x509.h"
 
 /* The fields that differ from the scripted world's options, set by a row's function. */
 typedef void (*change)(htok_client_options *o);
@@ -307,6 +308,8 @@ static void https_without_trust_is_refused_before_anything_is_sent(void **state)
     assert_int_equal(htok_client_init(&w.client, block, sizeof block, &w.options, &e), HTOK_OK);
     assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_INVALID_REQUEST_ERROR);
     assert_int_equal(htok_client_error(w.client)->reason, HTOK_REASON_TRUST_EMPTY);
+    check_text(htok_client_error(w.client)->detail, "htok_client_init() looks for none: set options.trust",
+               "detail");
     assert_int_equal(w.net.count, 0);
     call.server_url = "http://127.0.0.1:9";
     assert_int_equal(htok_get_org_tokens_start(w.client, &call), HTOK_OK);
@@ -431,12 +434,17 @@ typedef struct fake_files {
     const char *path, *text; /* the one file there is; NULL: none */
     size_t len;
     unsigned reads;
+    unit_text asked; /* ", " and each path; NULL text: not kept */
 } fake_files;
 
 static int64_t fake_read(void *context, const char *path, void *buffer, size_t size, int *os_error)
 {
     fake_files *f = (fake_files *)context;
     f->reads++;
+    if (f->asked.text) {
+        unit_add_text(&f->asked, ", ");
+        unit_add_text(&f->asked, path);
+    }
     if (!f->path || strcmp(path, f->path) != 0) {
         *os_error = 2;
         return -1;
@@ -452,7 +460,7 @@ static void trust_from_a_file_is_read_once_and_told_when_it_cannot_be(void **sta
 {
     unit_world w;
     htok_error e;
-    fake_files f = {NULL, NULL, 0, 0};
+    fake_files f = {NULL, NULL, 0, 0, {0}};
     htok_files files;
     char *large;
     (void)state;
@@ -493,27 +501,180 @@ static void trust_from_a_file_is_read_once_and_told_when_it_cannot_be(void **sta
     assert_int_equal(w.memory_state.bytes_out, 0);
 }
 
-static void a_system_without_certificates_is_told_at_the_first_call(void **state)
+/* The lists of the systems differ; each is told whole. */
+static void a_system_without_certificates_is_told_with_every_path_tried(void **state)
 {
     unit_world w;
     htok_error e;
-    fake_files f = {NULL, NULL, 0, 0};
+    fake_files f;
     htok_files files;
+    char line[600];
     (void)state;
+    memset(&f, 0, sizeof f);
     files.context = &f;
     files.read = fake_read;
     unit_begin(&w);
     w.transport.provides_tls = false;
     w.options.files = &files;
-    if (htok_client_create(&w.client, &w.options, &e) == HTOK_OK) {
-        assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_INVALID_REQUEST_ERROR);
-        e = *htok_client_error(w.client);
-        htok_client_close(w.client);
-    }
+    unit_add_text(&f.asked, "");
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
     assert_int_equal(e.reason, HTOK_REASON_TRUST_EMPTY);
-    assert_non_null(strstr(e.detail, "/etc/ssl"));
-    assert_true(f.reads != 0);
+    assert_string_equal(e.path, "trust");
+    assert_true(f.reads >= 8);
+    assert_true(strncmp(e.detail, "looked for /", 12) == 0);
+    check_text(e.detail + 11, f.asked.text + 2, "each path, in order, uncut");
+    assert_true(htok_error_format(&e, line, sizeof line) < 512);
+    assert_non_null(strstr(line, f.asked.text + 2));
     assert_int_equal(w.memory_state.bytes_out, 0);
+    w.options.server_url = "not a URL";
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_URL_SCHEME);
+    w.options.server_url = "http://127.0.0.1:1"; /* needs none; but a call that does is told the same */
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_OK);
+    {
+        htok_call_options call;
+        memset(&call, 0, sizeof call);
+        call.server_url = "https://example.test";
+        assert_int_equal(htok_get_org_tokens_start(w.client, &call), HTOK_INVALID_REQUEST_ERROR);
+    }
+    assert_int_equal(htok_client_error(w.client)->reason, HTOK_REASON_TRUST_EMPTY);
+    assert_true(strncmp(htok_client_error(w.client)->detail, "looked for /", 12) == 0);
+    htok_client_close(w.client);
+    assert_int_equal(w.memory_state.bytes_out, 0);
+    free(f.asked.text);
+}
+
+static const cert_spec a_root = {.subject = "Root", .key = 1, .extensions = "ca! ku!:0204"};
+
+static void the_system_s_first_bundle_of_use_is_taken(void **state)
+{
+    static const cert_spec for_clients = {.subject = "Root", .key = 1, .extensions = "ca! eku:client"};
+    unit_world w;
+    htok_error e;
+    fake_files f;
+    htok_files files;
+    unit_text bundle = {0}, useless = {0};
+    unsigned kind;
+    size_t i;
+    (void)state;
+    cert_add(&bundle, &a_root);
+    cert_add(&useless, &for_clients);
+    files.context = &f;
+    files.read = fake_read;
+    for (i = 0; htoki_trust_paths[i]; i++) {
+        for (kind = 0; kind < 4; kind++) {
+            const char *path = htoki_trust_paths[i];
+            char start[100];
+            memset(&f, 0, sizeof f);
+            unit_begin(&w);
+            w.transport.provides_tls = false;
+            w.options.files = &files;
+            w.options.server_url = kind == 3 ? "http://127.0.0.1:1" : w.options.server_url;
+            f.path = path;
+            f.text = kind == 1 ? useless.text : bundle.text;
+            f.len = kind == 1 ? useless.len : kind == 0 ? bundle.len : bundle.len - 1;
+            if (kind == 0) {
+                assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_OK);
+                assert_int_equal(f.reads, i + 1);
+                check_bytes_at(htok_client_effective_options(w.client)->trust.ptr,
+                               htok_client_effective_options(w.client)->trust.len, bundle.text, bundle.len,
+                               path, __FILE__, __LINE__);
+                htok_client_close(w.client);
+            } else if (kind == 1) { /* none of use: the next one */
+                assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+                assert_int_equal(e.reason, HTOK_REASON_TRUST_EMPTY);
+                assert_int_equal(f.reads, UNIT_COUNT(htoki_trust_paths) - 1);
+            } else if (kind == 2) { /* a broken one is told */
+                assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+                assert_int_equal(e.reason, HTOK_REASON_TRUST_MALFORMED);
+                snprintf(start, sizeof start, "%s: well-formed certificates before it: 0", path);
+                check_text(e.detail, start, "names the file");
+            } else { /* http:// needs none */
+                assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_OK);
+                assert_int_equal(e.kind, HTOK_OK);
+                assert_int_equal(htok_client_effective_options(w.client)->trust.len, 0);
+                htok_client_close(w.client);
+            }
+            assert_int_equal(w.memory_state.bytes_out, 0);
+        }
+    }
+    free(bundle.text);
+    free(useless.text);
+}
+
+static void memory_for_the_system_s_bundle_may_be_missing(void **state)
+{
+    unit_world w;
+    htok_error e;
+    fake_files f;
+    htok_files files;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    files.context = &f;
+    files.read = fake_read;
+    unit_begin(&w);
+    w.transport.provides_tls = false;
+    w.options.files = &files;
+    w.options.server_url = "http://127.0.0.1:1";
+    w.memory_state.fail_at = 1;
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_UNEXPECTED_CLIENT_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_ALLOCATION_FAILED);
+    assert_int_equal(w.memory_state.bytes_out, 0);
+}
+
+static void a_broken_file_of_certificates_is_named(void **state)
+{
+    unit_world w;
+    htok_error e;
+    fake_files f;
+    htok_files files;
+    unit_text bundle = {0};
+    (void)state;
+    memset(&f, 0, sizeof f);
+    files.context = &f;
+    files.read = fake_read;
+    cert_add(&bundle, &a_root);
+    cert_add(&bundle, &a_root);
+    unit_begin(&w);
+    w.transport.provides_tls = false;
+    w.options.files = &files;
+    w.options.trust_file = f.path = "roots.der";
+    f.text = bundle.text;
+    f.len = bundle.len - 1;
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_TRUST_MALFORMED);
+    assert_int_equal(e.offset, bundle.len / 2);
+    check_text(e.detail, "roots.der: well-formed certificates before it: 1", "detail");
+    assert_int_equal(w.memory_state.bytes_out, 0);
+    f.len = bundle.len;
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_OK);
+    htok_client_close(w.client);
+    assert_int_equal(w.memory_state.bytes_out, 0);
+    free(bundle.text);
+}
+
+/* The scripted world's clock stands in 2026, or where the test sets it. */
+static void a_file_of_expired_roots_is_refused_unless_allowed(void **state)
+{
+    static const cert_spec old = {
+        .subject = "Root", .key = 1, .extensions = "ca! ku!:0204", .not_after = "210101000000Z"};
+    static char block[HTOK_CLIENT_BYTES];
+    unit_world w;
+    htok_error e;
+    unit_text bundle = {0};
+    (void)state;
+    cert_add(&bundle, &old);
+    unit_begin(&w);
+    w.transport.provides_tls = false;
+    w.options.trust = htoki_view(bundle.text, bundle.len);
+    assert_int_equal(htok_client_init(&w.client, block, sizeof block, &w.options, &e),
+                     HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_TRUST_EMPTY);
+    assert_non_null(strstr(e.detail, "certificates: 1, all expired or"));
+    w.options.expired_roots = true;
+    assert_int_equal(htok_client_init(&w.client, block, sizeof block, &w.options, &e), HTOK_OK);
+    htok_client_close(w.client);
+    free(bundle.text);
 }
 
 static void each_wrong_argument_of_a_start_is_refused_by_name(void **state)
@@ -793,7 +954,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(sizes_out_of_range_need_no_bytes),
         cmocka_unit_test(creating_releases_what_it_took_when_it_fails),
         cmocka_unit_test(trust_from_a_file_is_read_once_and_told_when_it_cannot_be),
-        cmocka_unit_test(a_system_without_certificates_is_told_at_the_first_call),
+        cmocka_unit_test(a_system_without_certificates_is_told_with_every_path_tried),
+        cmocka_unit_test(the_system_s_first_bundle_of_use_is_taken),
+        cmocka_unit_test(memory_for_the_system_s_bundle_may_be_missing),
+        cmocka_unit_test(a_broken_file_of_certificates_is_named),
+        cmocka_unit_test(a_file_of_expired_roots_is_refused_unless_allowed),
         cmocka_unit_test(each_wrong_argument_of_a_start_is_refused_by_name),
         cmocka_unit_test(options_of_a_call_stand_in_for_the_clients),
         cmocka_unit_test(a_calls_retry_policy_takes_the_clients_where_it_is_zero),

@@ -629,7 +629,7 @@ static void a_bad_certificate_ends_the_handshake_with_its_facts(void **state)
          0,
          HTOK_REASON_CERTIFICATE_USAGE,
          BR_ERR_WRONG_KEY_USAGE,
-         {"its keyUsage or kind of key does not fit the cipher suite", ""}},
+         {"the certificate's keyUsage or kind of key does not fit the cipher suite", ""}},
         {"pin",
          HOST,
          LEAF_EXTENSIONS,
@@ -647,7 +647,7 @@ static void a_bad_certificate_ends_the_handshake_with_its_facts(void **state)
          0,
          HTOK_REASON_CERTIFICATE_INVALID,
          BR_ERR_X509_CRITICAL_EXTENSION,
-         {"a critical extension is not supported", "BR_ERR_X509_CRITICAL_EXTENSION"}},
+         {"a critical extension in it is not supported", "BR_ERR_X509_CRITICAL_EXTENSION"}},
         {"encoding",
          HOST,
          LEAF_EXTENSIONS " aki:01 aki:02",
@@ -656,7 +656,7 @@ static void a_bad_certificate_ends_the_handshake_with_its_facts(void **state)
          0,
          HTOK_REASON_CERTIFICATE_INVALID,
          BR_ERR_X509_UNEXPECTED,
-         {"the server's certificate is not acceptable", ""}},
+         {"the server's certificate is not acceptable: it holds an unexpected element", ""}},
     };
     size_t i;
     (void)state;
@@ -861,7 +861,8 @@ static void each_alert_has_its_name(void **state)
     }
     check_number(i, UNIT_COUNT(rows), "all names");
     check_text(htok_tls_error_name(BR_ERR_RECV_FATAL_ALERT + 255), "alert received", "unknown");
-    check_text(htok_tls_error_name(BR_ERR_SEND_FATAL_ALERT + 40), "alert sent", "sent");
+    check_text(htok_tls_error_name(BR_ERR_SEND_FATAL_ALERT + 40), "handshake_failure", "sent");
+    check_text(htok_tls_error_name(BR_ERR_SEND_FATAL_ALERT + 255), "alert sent", "sent, unknown");
     pair_end(&p);
 }
 
@@ -1316,10 +1317,80 @@ static void codes_have_bearssl_s_names(void **state)
     for (i = 0; i < UNIT_COUNT(rows); i++) {
         check_text(htok_tls_error_name(rows[i].code), rows[i].name, rows[i].name);
     }
-    for (i = 0; i < UNIT_COUNT(unknown) - 1; i++) {
+    for (i = 0; i < UNIT_COUNT(unknown); i++) {
         check_text(htok_tls_error_name(unknown[i]), "unknown", "unknown");
     }
-    check_text(htok_tls_error_name(unknown[i]), "alert sent", "far away");
+}
+
+/* Of every number that BearSSL documents and every alert there can be. */
+static void every_code_has_a_name_and_a_sentence(void **state)
+{
+    static const int gaps[] = {11, 30, 61}; /* BearSSL has no such codes */
+    const char *texts[BR_ERR_SEND_FATAL_ALERT + 256];
+    int code, other;
+    (void)state;
+    for (code = 0; code < BR_ERR_SEND_FATAL_ALERT + 256; code++) {
+        const char *name = htok_tls_error_name(code);
+        char label[32];
+        bool known = code <= BR_ERR_X509_NOT_TRUSTED && code != gaps[0] && code != gaps[1] && code != gaps[2];
+        texts[code] = htok_tls_error_text(code);
+        snprintf(label, sizeof label, "code %d", code);
+        check(name[0] != '\0', "%s has no name", label);
+        check(strlen(texts[code]) >= 8 && strcspn(texts[code], ";[]\n") == strlen(texts[code]),
+              "%s: no clause: %s", label, texts[code]);
+        if (known) {
+            check(strncmp(name, "BR_ERR_", 7) == 0, "%s: %s", label, name);
+            for (other = 0; other < code; other++) {
+                check(strcmp(texts[other], texts[code]) != 0, "%s says what %d says", label, other);
+            }
+        } else if (code < BR_ERR_RECV_FATAL_ALERT) {
+            check_text(name, "unknown", label);
+            check_text(texts[code], "there is no description of this code", label);
+        } else {
+            bool sent = code >= BR_ERR_SEND_FATAL_ALERT;
+            check(strncmp(name, "alert ", 6) == 0 || sent, "%s: %s", label, name);
+            if (sent) {
+                check_text(texts[code], texts[code - 256], "the same sent and received");
+            }
+        }
+    }
+    check_text(htok_tls_error_text(BR_ERR_RECV_FATAL_ALERT + 116), "a client certificate is required", "116");
+    check_text(htok_tls_error_text(-1), "there is no description of this code", "-1");
+}
+
+static void hints_follow_what_is_known(void **state)
+{
+    static const struct {
+        htok_reason reason;
+        int code;
+        const char *text;
+    } rows[] = {
+        {HTOK_REASON_TIME_UNKNOWN, 0, "; set this machine's clock, or options.clock"},
+        {HTOK_REASON_TLS_FAILED, BR_ERR_INVALID_ALGORITHM, "; P-256, P-384, P-521 or X25519"},
+        {HTOK_REASON_TLS_FAILED, BR_ERR_BAD_VERSION, "; this may be no TLS server: check the port"},
+        {HTOK_REASON_TLS_FAILED, BR_ERR_UNKNOWN_TYPE, "; this may be no TLS server: check the port"},
+        {HTOK_REASON_CERTIFICATE_INVALID, BR_ERR_X509_UNSUPPORTED, "; SHA-1, RSA-PSS, Ed25519 and"},
+        {HTOK_REASON_CERTIFICATE_INVALID, BR_ERR_X509_LIMIT_EXCEEDED, "; RSA keys of more than 4096 bits"},
+        {HTOK_REASON_CERTIFICATE_INVALID, BR_ERR_X509_WEAK_PUBLIC_KEY, "; RSA keys of less than 2048 bits"},
+        {HTOK_REASON_TLS_ALERT, BR_ERR_RECV_FATAL_ALERT + 40, "(FIPS) the extended master secret"},
+        {HTOK_REASON_TLS_ALERT, BR_ERR_RECV_FATAL_ALERT + 71, "the server may want TLS 1.3,"},
+        {HTOK_REASON_TLS_ALERT, BR_ERR_RECV_FATAL_ALERT + 70,
+         "; this server refuses TLS 1.2, the newest that BearSSL has"},
+        {HTOK_REASON_TLS_ALERT, BR_ERR_RECV_FATAL_ALERT + 80, "; the server's own log may tell more"},
+        {HTOK_REASON_TLS_ALERT, BR_ERR_RECV_FATAL_ALERT + 112, "; check the host in the URL"},
+        {HTOK_REASON_TLS_ALPN, 0, "; the server does not offer HTTP/1.1"},
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        htok_error e;
+        char label[32];
+        unit_error_begin(&e);
+        (void)htoki_fail(&e, rows[i].reason, HTOK_PHASE_HANDSHAKE);
+        e.tls_error = rows[i].code;
+        snprintf(label, sizeof label, "hint %u", (unsigned)i);
+        check(strstr(line_of(&e), rows[i].text) != NULL, "%s: %s", label, line_of(&e));
+    }
 }
 
 /* ---- The whole client over TLS, with a server that goes away. ---- */
@@ -1569,6 +1640,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(closing_works_at_any_time_even_with_data_unread),
         cmocka_unit_test(nothing_is_left_of_a_connection),
         cmocka_unit_test(codes_have_bearssl_s_names),
+        cmocka_unit_test(every_code_has_a_name_and_a_sentence),
+        cmocka_unit_test(hints_follow_what_is_known),
         cmocka_unit_test(a_stream_that_ends_anywhere_is_told_by_where),
         cmocka_unit_test(a_body_until_the_end_needs_a_close_notify),
     };

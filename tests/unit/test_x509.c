@@ -7,7 +7,7 @@
 
 #include <time.h>
 
-#define NAMES_BYTES  120 /* of the list of names in an error */
+#define NAMES_BYTES  240 /* of the list of names in an error */
 #define HOST         "a.test.example"
 #define NOW          1795500000 /* 2026-11-24 */
 #define CA_NAMED     "ca! ku!:0204"
@@ -55,7 +55,7 @@ typedef struct verdict {
     int code;
     htok_reason reason;
     bool key_given;
-    char detail[144];
+    char detail[320];
 } verdict;
 
 static htoki_tls tls;
@@ -402,6 +402,11 @@ static void no_other_field_names_the_server(void **state)
 
 static void names_come_before_trust_and_long_lists_are_cut(void **state)
 {
+#define ELEVEN_NAMES                                                                     \
+    "san:d=host1.elsewhere.example,d=host2.elsewhere.example,d=host3.elsewhere.example," \
+    "d=host4.elsewhere.example,d=host5.elsewhere.example,d=host6.elsewhere.example,"     \
+    "d=host7.elsewhere.example,d=host8.elsewhere.example,d=host9.elsewhere.example,"     \
+    "d=hosta.elsewhere.example,d=hostb.elsewhere.example"
     static const chain_case cases[] = {
         {.label = "wrong and untrusted",
          .host = "b.example",
@@ -409,16 +414,12 @@ static void names_come_before_trust_and_long_lists_are_cut(void **state)
          .roots = {{.subject = "Other", .key = 9, .extensions = CA_NAMED}},
          BAD_NAME},
         {.label = "many",
-         .chain = {LEAF_WITH(
-             "san:d=host1.elsewhere.example,d=host2.elsewhere.example,d=host3.elsewhere.example,d=host4."
-             "elsewhere.example,d=host5.elsewhere.example,d=host6.elsewhere.example")},
+         .chain = {LEAF_WITH(ELEVEN_NAMES)},
          BAD_NAME,
-         .detail = "host4.elsewhere.example, host5.elsewhere.exam..."},
+         .detail = "host9.elsewhere.example, hosta.elsewhere..."},
         {.label = "the last of many",
-         .host = "host6.elsewhere.example",
-         .chain = {LEAF_WITH(
-             "san:d=host1.elsewhere.example,d=host2.elsewhere.example,d=host3.elsewhere.example,d=host4."
-             "elsewhere.example,d=host5.elsewhere.example,d=host6.elsewhere.example")},
+         .host = "hostb.elsewhere.example",
+         .chain = {LEAF_WITH(ELEVEN_NAMES)},
          GOOD},
     };
     (void)state;
@@ -1196,7 +1197,8 @@ static void other_keys_and_signatures_are_refused_by_name(void **state)
         {.label = "Ed25519 key",
          .chain =
              {{.subject = "leaf", .issuer = "Root", .signer = 1, .extensions = SAN, .spki_hex = ED25519}},
-         INVALID(BR_ERR_X509_UNSUPPORTED)},
+         INVALID(BR_ERR_X509_UNSUPPORTED),
+         .detail = "is not supported: Ed25519"},
         {.label = "a curve of its own",
          .chain = {{.subject = "leaf",
                     .issuer = "Root",
@@ -1207,22 +1209,41 @@ static void other_keys_and_signatures_are_refused_by_name(void **state)
          INVALID(BR_ERR_X509_UNSUPPORTED)},
         {.label = "SHA-1 with ECDSA",
          .chain = {SIGNED_AS("06072a8648ce3d0401")},
-         INVALID(BR_ERR_X509_UNSUPPORTED)},
+         INVALID(BR_ERR_X509_UNSUPPORTED),
+         .detail = "an algorithm of its key or signature is not supported: SHA-1 with ECDSA"},
         {.label = "SHA-224 with ECDSA",
          .chain = {SIGNED_AS("06082a8648ce3d040301")},
          INVALID(BR_ERR_X509_UNSUPPORTED)},
         {.label = "SHA-1 with RSA",
          .chain = {SIGNED_AS("06092a864886f70d010105"
                              "0500")},
-         INVALID(BR_ERR_X509_UNSUPPORTED)},
+         INVALID(BR_ERR_X509_UNSUPPORTED),
+         .detail = ": SHA-1 with RSA"},
         {.label = "MD5 with RSA",
          .chain = {SIGNED_AS("06092a864886f70d010104"
                              "0500")},
-         INVALID(BR_ERR_X509_UNSUPPORTED)},
+         INVALID(BR_ERR_X509_UNSUPPORTED),
+         .detail = ": MD5 with RSA"},
         {.label = "RSA-PSS",
          .chain = {SIGNED_AS("06092a864886f70d01010a")},
-         INVALID(BR_ERR_X509_UNSUPPORTED)},
-        {.label = "Ed25519 signature", .chain = {SIGNED_AS("06032b6570")}, INVALID(BR_ERR_X509_UNSUPPORTED)},
+         INVALID(BR_ERR_X509_UNSUPPORTED),
+         .detail = ": RSA-PSS"},
+        {.label = "Ed25519 signature",
+         .chain = {SIGNED_AS("06032b6570")},
+         INVALID(BR_ERR_X509_UNSUPPORTED),
+         .detail = ": Ed25519"},
+        {.label = "an intermediate's signature",
+         .chain = {LEAF_OF_INT,
+                   {.subject = "Int",
+                    .issuer = "Root",
+                    .key = 3,
+                    .signer = 1,
+                    .extensions = CA_NAMED,
+                    .algorithm_hex = "06032b6571"}},
+         INVALID(BR_ERR_X509_UNSUPPORTED),
+         .detail =
+             "certificate 2 of the chain: an algorithm of its key or signature is not supported: Ed448"},
+        {.label = "no algorithm's number", .chain = {SIGNED_AS("0500")}, INVALID(BR_ERR_X509_UNEXPECTED)},
         {.label = "another hash than was signed", .chain = {SIGNED_AS("06082a8648ce3d040303")}, NO_TRUST},
         {.label = "another algorithm than the key's",
          .chain = {SIGNED_AS("06092a864886f70d01010b0500")},
@@ -1281,13 +1302,42 @@ static void one_key_of_the_chain_must_be_pinned(void **state)
 static void the_pins_seen_are_shown_in_the_chain_s_order(void **state)
 {
     chain_case c = {.label = "seen", .chain = {LEAF_OF_INT, INT}, .pins = {9}, BAD_PIN};
-    char leaf[52], middle[52], root[52], detail[200];
+    char leaf[52], middle[52], root[52], detail[320];
     (void)state;
     cert_pin(2, leaf);
     cert_pin(3, middle);
     cert_pin(1, root);
-    snprintf(detail, sizeof detail, "seen: %.19s..., %.19s..., %.19s...", leaf, middle, root);
+    snprintf(detail, sizeof detail, "seen: %s, %s, %s", leaf, middle, root);
     c.detail = detail;
+    check_case(&c);
+}
+
+static void of_a_long_chain_the_first_pins_and_the_last_are_shown(void **state)
+{
+    static const cert_spec last = {
+        .subject = "I4", .issuer = "Root", .key = 6, .signer = 1, .extensions = CA_NAMED};
+    chain_case c = {
+        .label = "five keys",
+        .chain = {{.subject = "leaf", .issuer = "I2", .key = 2, .signer = 3, .extensions = SAN SERVER_USAGE},
+                  {.subject = "I2", .issuer = "I3", .key = 3, .signer = 4, .extensions = CA_NAMED},
+                  {.subject = "I3", .issuer = "I4", .key = 4, .signer = 6, .extensions = CA_NAMED},
+                  {.subject = NULL}},
+        .pins = {9},
+        BAD_PIN};
+    char a[52], b[52], d[52], root[52], detail[320];
+    (void)state;
+    c.chain[3] = last;
+    cert_pin(2, a);
+    cert_pin(3, b);
+    cert_pin(4, d);
+    cert_pin(1, root);
+    snprintf(detail, sizeof detail, "seen: %s, %s, %s, ..., %s", a, b, d, root);
+    c.detail = detail;
+    check_case(&c);
+    c.pins[0] = 6; /* one that is not shown counts all the same */
+    c.reason = HTOK_REASON_NONE;
+    c.code = 0;
+    c.detail = NULL;
     check_case(&c);
 }
 
@@ -1708,6 +1758,9 @@ static void pem_is_read_generously(void **state)
         {"a request before it", "", "",
          "-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----\n", ""},
         {"a revocation list", "", "", "-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n", ""},
+        {"a label that ends as theirs", "", "", "-----BEGIN ICATE-----\n-----END ICATE-----\n", ""},
+        {"a label of nothing", "", "", "-----BEGIN -----\n-----END -----\n", ""},
+        {"an END that never ends", "", "", "", "-----END CERT"},
         {"a NUL behind it", "", "", "", "\0"},
     };
     cert_bytes root = make_root("Root", 1);
@@ -1743,6 +1796,16 @@ static void broken_pem_is_refused_and_says_where(void **state)
          FORM_BAD},
         {"a lost dash of BEGIN", "CERTIFICATE-----\nMII", "CERTIFICATE----\nMII", "", "", FORM_BAD},
         {"a lost dash of END", "-----END", "----END", "", "", FORM_BAD},
+        {"the first dash of BEGIN lost", "-----BEGIN", "----BEGIN", "", "", FORM_BAD},
+        {"the same, before one that is whole", "", "",
+         "----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "", FORM_BAD},
+        {"the same under X509", "", "", "BEGIN X509 CERTIFICATE-----\nAAAA\n-----END X509 CERTIFICATE-----\n",
+         "", FORM_BAD},
+        {"a label in small letters", "CERTIFICATE", "certificate", "", "", FORM_BAD},
+        {"a label with a blank", "CERTIFICATE-", "CERTIFICATE -", "", "", FORM_BAD},
+        {"a label of another kind of certificate", "", "",
+         "-----BEGIN ATTRIBUTE CERTIFICATE-----\nAAAA\n-----END ATTRIBUTE CERTIFICATE-----\n", "", FORM_BAD},
+        {"an END alone in small letters", "", "", "", "-----END certificate-----\n", FORM_BAD},
         {"another label at the END", "END CERT", "END XCERT", "", "", FORM_BAD},
         {"an exclamation mark", "\nMII", "\nM!I", "", "", FORM_BAD},
         {"a digit too few", "\nMII", "\nMI", "", "", FORM_BAD},
@@ -1929,6 +1992,38 @@ static void trust_needs_one_certificate_of_use(void **state)
     }
 }
 
+static void an_expired_root_is_trusted_where_the_caller_says_so(void **state)
+{
+    static const cert_spec root = {
+        .subject = "Root", .key = 1, .extensions = CA_NAMED, .not_after = "210101000000Z"};
+    static const cert_spec leaf = LEAF, early = {.subject = "Root",
+                                                 .key = 1,
+                                                 .extensions = CA_NAMED,
+                                                 .not_before = "300101000000Z"};
+    cert_bytes chain = cert_make(&leaf);
+    void *scratch = malloc(sizeof(htoki_x509));
+    htoki_tls_config config;
+    unit_text roots = {0}, later = {0};
+    verdict v;
+    (void)state;
+    assert_non_null(scratch);
+    cert_add(&roots, &root);
+    cert_add(&later, &early);
+    config_begin(&config, scratch);
+    config.trust = htoki_view(roots.text, roots.len);
+    v = judge(&config, &chain, 1, 0);
+    check_number(v.reason, HTOK_REASON_CERTIFICATE_UNTRUSTED, "by default");
+    check_text(v.detail, "the trusted certificate that may have signed has expired", "detail");
+    config.expired_roots = true;
+    check_number(judge(&config, &chain, 1, 0).code, 0, "allowed");
+    config.trust = htoki_view(later.text, later.len);
+    check_number(judge(&config, &chain, 1, 0).reason, HTOK_REASON_CERTIFICATE_UNTRUSTED, "not yet valid");
+    free(roots.text);
+    free(later.text);
+    free(chain.bytes);
+    free(scratch);
+}
+
 static void an_expired_root_counts_only_where_the_time_is_known(void **state)
 {
     static const cert_spec old = {
@@ -1943,6 +2038,11 @@ static void an_expired_root_counts_only_where_the_time_is_known(void **state)
     assert_int_equal(htoki_trust_check(htoki_view(text.text, text.len), true, 1600000000, &e), HTOK_OK);
     assert_int_equal(htoki_trust_check(htoki_view(text.text, text.len), true, NOW, &e),
                      HTOK_INVALID_REQUEST_ERROR);
+    check_text(
+        e.detail,
+        "certificates: 1, all expired or with another key than RSA of 2048 to 4096 bits, P-256, P-384 or "
+        "P-521; checked at 2026-11-24 06:00 UTC",
+        "detail");
     free(text.text);
 }
 
@@ -2077,6 +2177,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(other_keys_and_signatures_are_refused_by_name),
         cmocka_unit_test(one_key_of_the_chain_must_be_pinned),
         cmocka_unit_test(the_pins_seen_are_shown_in_the_chain_s_order),
+        cmocka_unit_test(of_a_long_chain_the_first_pins_and_the_last_are_shown),
         cmocka_unit_test(every_character_of_a_pin_counts),
         cmocka_unit_test(pins_have_one_form),
         cmocka_unit_test(an_extension_must_not_come_twice),
@@ -2091,6 +2192,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(digits_left_over_are_refused),
         cmocka_unit_test(der_is_read_one_after_the_other),
         cmocka_unit_test(trust_needs_one_certificate_of_use),
+        cmocka_unit_test(an_expired_root_is_trusted_where_the_caller_says_so),
         cmocka_unit_test(an_expired_root_counts_only_where_the_time_is_known),
         cmocka_unit_test(a_root_is_found_anywhere_in_a_bundle),
         cmocka_unit_test(a_certificate_that_is_marked_as_rejected_is_not_trusted),
