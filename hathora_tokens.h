@@ -9405,6 +9405,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_BLOCKING
 #undef HTOKI_BLOCK_ALIGNMENT
 #undef HTOKI_BLOCK_BYTES
+#undef HTOKI_CHAIN_MAX
 #undef HTOKI_CLOCK
 #undef HTOKI_CLOCK_LEAST
 #undef HTOKI_COUNT
@@ -9421,6 +9422,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_JOIN
 #undef HTOKI_JOIN2
 #undef HTOKI_LOG
+#undef HTOKI_LOOKUPS
 #undef HTOKI_NAMES_BYTES
 #undef HTOKI_NET_ERROR
 #undef HTOKI_NO_SOCKET
