@@ -23,6 +23,7 @@
      >>json write    JSON text out
      >>http request  request line, fields, body
      >>http response status line, fields, framing
+     >>tunnel        CONNECT to a proxy and its answer
      >>retry         whether and when to try again
      >>models        OrgToken, CreatedOrgToken, ApiError
      >>operation     one request and its answer as a state machine
@@ -40,8 +41,8 @@
    WHAT IT DOES
      GetOrgTokens, CreateOrgToken and RevokeOrgToken of the Hathora Cloud API (Tokens V1), as the official SDK does
      them: same options, same defaults, same error names. Over TLS 1.2, or http:// to a loopback address. It does
-     not do TLS 1.3 (BearSSL has none), HTTP/2, redirects, content codings or proxies; a server that needs one of
-     these is refused by name. A transport hook lets another TLS stand below the HTTP client.
+     not do TLS 1.3 (BearSSL has none), HTTP/2, redirects or content codings; a server that needs one of these is
+     refused by name. A transport hook lets another TLS stand below the HTTP client.
 
    QUICK START
      Blocking, with everything from the system (compiled by the tests):
@@ -132,6 +133,12 @@
      Pins are the SHA-256 of keys of the chain, the server's or a CA's; only certificates that were verified count,
      the root included. Pin two: the key in use and a spare one that no server has yet, or a lost key locks every
      program out. A mismatch tells the pins that were seen.
+
+   PROXIES
+     options.proxy names an HTTP proxy: https goes through a tunnel that CONNECT opens (RFC 9110 section 9.3.6), with
+     TLS to the server inside, so the proxy sees the server's name and port and no more. Its user and password
+     (Basic) go to the proxy alone; the token and the caller's fields never do. http:// to a loopback address goes
+     direct. The connect time-out covers the proxy too. Its refusal is a ConnectionError with proxy_status.
 
    THREADS
      One thread at a time per client; different clients are independent. No global state, no signal handlers, no
@@ -233,8 +240,8 @@ typedef enum htok_kind {
 /* Where in a call a failure happened. */
 /* clang-format off */
 typedef enum htok_phase {
-    HTOK_PHASE_NONE, HTOK_PHASE_OPTION, HTOK_PHASE_LOOKUP, HTOK_PHASE_CONNECT, HTOK_PHASE_HANDSHAKE,
-    HTOK_PHASE_SEND, HTOK_PHASE_HEAD, HTOK_PHASE_BODY, HTOK_PHASE_JSON, HTOK_PHASE_MODEL, HTOK_PHASE_WAIT
+    HTOK_PHASE_NONE, HTOK_PHASE_OPTION, HTOK_PHASE_LOOKUP, HTOK_PHASE_CONNECT, HTOK_PHASE_PROXY,
+    HTOK_PHASE_HANDSHAKE, HTOK_PHASE_SEND, HTOK_PHASE_HEAD, HTOK_PHASE_BODY, HTOK_PHASE_JSON, HTOK_PHASE_MODEL, HTOK_PHASE_WAIT
 } htok_phase;
 /* clang-format on */
 
@@ -268,6 +275,7 @@ typedef enum htok_phase {
     X(HEADER_VALUE, INVALID_REQUEST_ERROR, "the field value is malformed (RFC 9110 section 5.5)")            \
     X(RETRY_CODES, INVALID_REQUEST_ERROR, "not a list of statuses such as 429,5XX")                          \
     X(PIN_MALFORMED, INVALID_REQUEST_ERROR, "not sha256/ and the base64 of 32 bytes")                        \
+    X(PROXY_USER, INVALID_REQUEST_ERROR, "a proxy's user holds a colon (RFC 7617 section 2)")                 \
     X(TRUST_UNREADABLE, INVALID_REQUEST_ERROR, "the file of trusted certificates cannot be read")            \
     X(TRUST_EMPTY, INVALID_REQUEST_ERROR, "no usable trusted certificate was found")                         \
     X(TRUST_MALFORMED, INVALID_REQUEST_ERROR, "the trusted certificates are malformed")                      \
@@ -276,6 +284,10 @@ typedef enum htok_phase {
     X(SEND_FAILED, CONNECTION_ERROR, "sending failed")                                                       \
     X(RECEIVE_FAILED, CONNECTION_ERROR, "receiving failed")                                                  \
     X(CLOSED_EARLY, CONNECTION_ERROR, "the server closed the connection before its answer's head was whole") \
+    X(PROXY_AUTHENTICATION, CONNECTION_ERROR, "the proxy wants a user and password, or others")              \
+    X(PROXY_REFUSED, CONNECTION_ERROR, "the proxy refused to connect to the server")                         \
+    X(PROXY_ANSWER, CONNECTION_ERROR, "the proxy's answer to CONNECT is not acceptable")                     \
+    X(PROXY_CLOSED, CONNECTION_ERROR, "the proxy closed the connection before its answer was whole")         \
     X(TLS_CLOSED, CONNECTION_ERROR, "the server closed the connection during the TLS handshake")             \
     X(TLS_FAILED, CONNECTION_ERROR, "TLS failed")                                                            \
     X(TLS_ALERT, CONNECTION_ERROR, "the server ended TLS with an alert")                                     \
@@ -343,6 +355,7 @@ typedef struct htok_error {
     htok_reason reason;
     htok_phase phase;
     int status;        /* HTTP status of the answer; 0 when none came */
+    int proxy_status;  /* the proxy's answer to CONNECT, when it was no success; else 0 */
     int os_error;      /* errno, WSAGetLastError() or EAI_ code (look-up); 0 when not applicable */
     int tls_error;     /* BearSSL's code, see htok_tls_error_name(); 0 when not applicable */
     unsigned attempts; /* requests attempted in this call, 1 without retries */
@@ -448,6 +461,15 @@ typedef struct htok_header {
     const char *name, *value;
 } htok_header;
 
+/* An HTTP proxy for https. Everything is borrowed until htok_client_close(); user and password are secrets. */
+typedef struct htok_proxy {
+    const char *host; /* a name, or a numeric address without brackets */
+    uint16_t port;
+    const char *user,
+        *password; /* for Basic (RFC 7617), without control characters; user NULL: none are sent;
+                                    password NULL: empty */
+} htok_proxy;
+
 typedef struct htok_transport htok_transport;
 typedef struct htok_resolver htok_resolver;
 typedef struct htok_clock htok_clock;
@@ -486,6 +508,7 @@ typedef struct htok_client_options {
     uint32_t max_interim;            /* 1xx answers before the final one; 0: 16 */
     uint32_t max_error_body_bytes;   /* 0: 65536 */
     uint64_t max_body_bytes;         /* 0: 1 GiB */
+    const htok_proxy *proxy;         /* for https; NULL: none. Not with a transport that provides TLS */
     const htok_transport *transport; /* NULL: sockets */
     const htok_resolver *resolver;   /* NULL: getaddrinfo() on a thread of its own */
     const htok_clock *clock;         /* NULL: the system's */
@@ -530,7 +553,8 @@ typedef struct htok_io_detail {
     htok_phase phase; /* of open and connect, AGAIN too: HTOK_PHASE_LOOKUP, or else connecting */
 } htok_io_detail;
 
-/* A byte stream to a host. No function may wait. The detail is zeroed before each call. */
+/* A byte stream to a host: with options.proxy, to the proxy. No function may wait. The detail is zeroed before each
+   call. */
 struct htok_transport {
     bool provides_tls; /* it encrypts and verifies the host's certificate itself: BearSSL is left out */
     void *context;
@@ -1325,6 +1349,21 @@ static const unsigned char htoki_reason_kinds[] = {
 #undef HTOKI_REASON_KIND
 };
 HTOKI_STATIC_ASSERT(sizeof htoki_reason_kinds == HTOK_REASON_COUNT, reason_kinds) HTOKI_UNUSED;
+
+static const char *htoki_reason_text(htok_reason reason)
+{
+#if HTOKI_STRINGS
+    static const char *const texts[] = {
+#define HTOKI_REASON_TEXT(name, kind, text) text,
+        HTOK_REASONS(HTOKI_REASON_TEXT)
+#undef HTOKI_REASON_TEXT
+    };
+    return (size_t)reason < HTOKI_COUNT(texts) ? texts[reason] : "unknown reason";
+#else
+    (void)reason;
+    return "";
+#endif
+}
 
 static void htoki_error_clear(htok_error *e)
 {
@@ -2905,7 +2944,9 @@ typedef struct htoki_http {
     bool version_1_0, trailer, value_cut, note_cut;
     bool final; /* the final head is complete, so what follows belongs to an answer */
     bool chunked, has_length, has_coding, connection_close, content_coded;
-    unsigned char content_types; /* fields of that name */
+    bool to_connect;               /* answers CONNECT: the head is all */
+    bool challenged, offers_basic; /* Proxy-Authenticate was met; with this scheme */
+    unsigned char content_types;   /* fields of that name */
     bool content_json;
     uint64_t length;
     char name[20];
@@ -2924,6 +2965,13 @@ static void htoki_http_begin(htoki_http *h, const htoki_http_limits *limits)
 static bool htoki_http_has_status(const htoki_http *h)
 {
     return h->state >= HTOKI_H_REASON;
+}
+
+/* Milliseconds that the answer's Retry-After asks for, or -1. */
+static int64_t htoki_http_retry_after_ms(const htoki_http *h, bool time_known, int64_t unix_seconds)
+{
+    return h->retry_after[0] ? htoki_retry_after_ms(htoki_text(h->retry_after), time_known, unix_seconds)
+                             : -1;
 }
 
 /* Whether another request may follow on the connection, once the message is complete. */
@@ -2980,10 +3028,37 @@ static bool htoki_is_json_type(htok_view value)
     return htoki_equal_nocase(htoki_view(value.ptr, end), htoki_text("application/json"));
 }
 
+/* True when one of the challenges in the list (RFC 9110 section 11.3) is of the scheme Basic. */
+static bool htoki_offers_basic(htok_view list)
+{
+    size_t at, begin = 0;
+    for (at = 0; at <= list.len; at++) {
+        char c = at < list.len ? list.ptr[at] : ',';
+        if (c == ',' || c == ' ' || c == '\t') {
+            if (htoki_equal_nocase(htoki_view(list.ptr + begin, at - begin), htoki_text("Basic"))) {
+                return true;
+            }
+            begin = at + 1;
+        }
+    }
+    return false;
+}
+
 static void htoki_http_note(htoki_http *h, htok_view value)
 {
     htoki_error_text(h->note, sizeof h->note, value);
     h->note_cut = h->value_cut || value.len >= sizeof h->note;
+}
+
+/* What an answer of any kind may advise. */
+static void htoki_http_advice(htoki_http *h, htok_view name, htok_view value)
+{
+    if (htoki_equal(name, htoki_text("retry-after")) && value.len < sizeof h->retry_after) {
+        htoki_error_text(h->retry_after, sizeof h->retry_after, value);
+    } else if (htoki_equal(name, htoki_text("proxy-authenticate"))) {
+        h->challenged = true;
+        h->offers_basic = h->offers_basic || htoki_offers_basic(value);
+    }
 }
 
 /* A field line of the final head or an interim one is complete. Only what frames or describes the answer
@@ -2994,7 +3069,9 @@ static htok_reason htoki_http_field(htoki_http *h)
     if (h->trailer || h->name_len > sizeof h->name) {
         return HTOK_REASON_NONE;
     }
-    if (htoki_equal(name, htoki_text("content-length"))) {
+    if (h->to_connect) {
+        htoki_http_advice(h, name, value); /* what would frame a body is ignored (RFC 9110 section 9.3.6) */
+    } else if (htoki_equal(name, htoki_text("content-length"))) {
         if (h->has_length) {
             return HTOK_REASON_HTTP_LENGTH_REPEATED;
         }
@@ -3024,8 +3101,8 @@ static htok_reason htoki_http_field(htoki_http *h)
         if (h->status / 100 == 3) {
             htoki_http_note(h, value);
         }
-    } else if (htoki_equal(name, htoki_text("retry-after")) && value.len < sizeof h->retry_after) {
-        htoki_error_text(h->retry_after, sizeof h->retry_after, value);
+    } else {
+        htoki_http_advice(h, name, value);
     }
     return HTOK_REASON_NONE;
 }
@@ -3034,6 +3111,7 @@ static htok_reason htoki_http_field(htoki_http *h)
 static void htoki_http_forget_fields(htoki_http *h)
 {
     h->chunked = h->has_length = h->has_coding = h->connection_close = h->content_coded = false;
+    h->challenged = h->offers_basic = false;
     h->content_types = 0;
     h->content_json = false;
     h->length = 0;
@@ -3055,6 +3133,11 @@ static htoki_http_event htoki_http_head_done(htoki_http *h)
         }
         htoki_http_forget_fields(h);
         return HTOKI_HTTP_MORE;
+    }
+    if (h->to_connect) {
+        h->state = HTOKI_H_DONE;
+        h->final = true;
+        return HTOKI_HTTP_HEAD;
     }
     if (h->has_coding && (h->has_length || h->version_1_0)) {
         return htoki_http_fail(h, h->has_length ? HTOK_REASON_HTTP_LENGTH_AND_CODING
@@ -3331,6 +3414,155 @@ static htoki_http_event htoki_http_eof(htoki_http *h, bool clean)
     }
     return htoki_http_fail(h, h->final ? HTOK_REASON_BODY_TRUNCATED : HTOK_REASON_CLOSED_EARLY);
 }
+
+/* >>tunnel ----------------------------------------------------------------------------------------------- */
+/* CONNECT to a proxy and the head of its answer (RFC 9110 section 9.3.6): bytes out, bytes in, end of stream in,
+   verdict out. Must not know: the request that follows, TLS, sockets. */
+
+#if HTOKI_TLS /* without it no https is spoken here, and nothing else goes through a proxy */
+
+typedef enum htoki_tunnel_event {
+    HTOKI_TUNNEL_MORE,  /* all bytes are consumed */
+    HTOKI_TUNNEL_OPEN,  /* what follows is between us and the server */
+    HTOKI_TUNNEL_FAILED /* the error record is filled */
+} htoki_tunnel_event;
+
+/* Views are borrowed. */
+typedef struct htoki_tunnel {
+    htoki_http http;
+    const htoki_url *url;                 /* of the server */
+    htok_view user, password, user_agent; /* user.ptr NULL: no credentials */
+    size_t request_bytes, sent_bytes;     /* of the whole request; handed out so far */
+} htoki_tunnel;
+
+/* Base64 (RFC 4648 section 4) of user, colon and password: RFC 7617 section 2. */
+static void htoki_put_credentials(htoki_writer *w, htok_view user, htok_view password)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t len = user.len + 1 + password.len, at, i;
+    for (at = 0; at < len; at += 3) {
+        uint32_t bits = 0;
+        for (i = at; i < at + 3; i++) {
+            char c = i < user.len    ? user.ptr[i]
+                     : i == user.len ? ':'
+                     : i < len       ? password.ptr[i - user.len - 1]
+                                     : '\0';
+            bits = bits << 8 | (unsigned char)c;
+        }
+        htoki_put_char(w, digits[bits >> 18]);
+        htoki_put_char(w, digits[bits >> 12 & 63]);
+        htoki_put_char(w, at + 1 < len ? digits[bits >> 6 & 63] : '=');
+        htoki_put_char(w, at + 2 < len ? digits[bits & 63] : '=');
+    }
+}
+
+/* Host and port, which authority-form always has (RFC 9112 section 3.2.3). */
+static void htoki_put_host_and_port(htoki_writer *w, const htoki_url *url)
+{
+    htoki_put_text(w, url->bracketed ? "[" : "");
+    htoki_put_text(w, url->host);
+    htoki_put_text(w, url->bracketed ? "]:" : ":");
+    htoki_put_decimal(w, url->port);
+}
+
+static void htoki_put_connect(htoki_writer *w, const htoki_tunnel *t)
+{
+    htoki_put_text(w, "CONNECT ");
+    htoki_put_host_and_port(w, t->url);
+    htoki_put_text(w, " HTTP/1.1\r\nHost: ");
+    htoki_put_host_and_port(w, t->url);
+    htoki_put_text(w, "\r\n");
+    htoki_put_field(w, "User-Agent", t->user_agent);
+    if (t->user.ptr) {
+        htoki_put_text(w, "Proxy-Authorization: Basic ");
+        htoki_put_credentials(w, t->user, t->password);
+        htoki_put_text(w, "\r\n");
+    }
+    htoki_put_text(w, "\r\n");
+}
+
+static void htoki_tunnel_begin(htoki_tunnel *t, const htoki_url *url, const htok_proxy *proxy,
+                               htok_view user_agent, const htoki_http_limits *limits)
+{
+    htoki_writer counter = htoki_writer_make(NULL, 0, 0);
+    memset(t, 0, sizeof *t);
+    htoki_http_begin(&t->http, limits);
+    t->http.to_connect = true;
+    t->url = url;
+    t->user = htoki_text(proxy->user);
+    t->password = htoki_text(proxy->password);
+    t->user_agent = user_agent;
+    htoki_put_connect(&counter, t);
+    t->request_bytes = counter.total;
+}
+
+/* Writes the request's next bytes, which count as sent. */
+static size_t htoki_tunnel_output(htoki_tunnel *t, void *out, size_t size)
+{
+    htoki_writer w = htoki_writer_make((char *)out, size, t->sent_bytes);
+    size_t filled = 0;
+    if (t->sent_bytes != t->request_bytes) {
+        htoki_put_connect(&w, t);
+        filled = htoki_writer_filled(&w);
+        t->sent_bytes += filled;
+    }
+    return filled;
+}
+
+/* The record's status stays that of the server. */
+static htoki_tunnel_event htoki_tunnel_fail(const htoki_tunnel *t, htok_error *e, htok_reason reason,
+                                            const char *why)
+{
+    e->proxy_status = htoki_http_has_status(&t->http) ? t->http.status : 0;
+    htoki_error_text(e->detail, sizeof e->detail, htoki_text(why));
+    (void)htoki_fail_at(e, reason, HTOK_PHASE_PROXY,
+                        reason == HTOK_REASON_PROXY_ANSWER ? (int64_t)t->http.offset : -1);
+    return HTOKI_TUNNEL_FAILED;
+}
+
+/* The answer's head is complete: 2xx and nothing else opens the tunnel. early: the request is not; unread bytes stand
+   behind the head. */
+static htoki_tunnel_event htoki_tunnel_head(const htoki_tunnel *t, bool early, size_t unread, htok_error *e)
+{
+    const htoki_http *h = &t->http;
+    if (h->status == 407) {
+        return htoki_tunnel_fail(t, e, HTOK_REASON_PROXY_AUTHENTICATION,
+                                 h->challenged && !h->offers_basic
+                                     ? "it does not offer Basic, the one scheme known here"
+                                 : t->user.ptr ? "those given are refused"
+                                               : "none were given");
+    }
+    if (h->status < 200 || h->status > 299) {
+        return htoki_tunnel_fail(t, e, HTOK_REASON_PROXY_REFUSED, "");
+    }
+    if (early || unread != 0) {
+        return htoki_tunnel_fail(t, e, HTOK_REASON_PROXY_ANSWER,
+                                 early ? "it came before the request was whole"
+                                       : "bytes that nobody asked for stand behind it");
+    }
+    return HTOKI_TUNNEL_OPEN;
+}
+
+/* unsent: bytes of the request that were handed out and have not left. */
+static htoki_tunnel_event htoki_tunnel_input(htoki_tunnel *t, const char *bytes, size_t len, size_t unsent,
+                                             htok_error *e)
+{
+    size_t used;
+    htoki_http_event found = htoki_http_feed(&t->http, bytes, len, &used);
+    if (found == HTOKI_HTTP_ERROR) {
+        return htoki_tunnel_fail(t, e, HTOK_REASON_PROXY_ANSWER, htoki_reason_text(t->http.reason));
+    }
+    return found == HTOKI_HTTP_HEAD
+               ? htoki_tunnel_head(t, unsent != 0 || t->sent_bytes != t->request_bytes, len - used, e)
+               : HTOKI_TUNNEL_MORE;
+}
+
+/* The stream has ended. */
+static htoki_tunnel_event htoki_tunnel_eof(const htoki_tunnel *t, htok_error *e)
+{
+    return htoki_tunnel_fail(t, e, HTOK_REASON_PROXY_CLOSED, "");
+}
+#endif
 
 /* >>retry ------------------------------------------------------------------------------------------------ */
 /* Whether and when to try again. A pure function of policy, outcome, attempt, elapsed time and a random
@@ -4120,14 +4352,6 @@ static htoki_op_event htoki_op_eof(htoki_op *op, bool clean)
         return htoki_op_http_failed(op);
     }
     return htoki_op_end(op);
-}
-
-/* Milliseconds that the answer's Retry-After asks for, or -1. */
-static int64_t htoki_op_retry_after_ms(const htoki_op *op, bool time_known, int64_t unix_seconds)
-{
-    return op->http.retry_after[0]
-               ? htoki_retry_after_ms(htoki_text(op->http.retry_after), time_known, unix_seconds)
-               : -1;
 }
 
 /* Whether the request, once sent, may have changed something on the server without the answer saying so: no status
@@ -7468,6 +7692,7 @@ typedef enum htoki_stage {
     HTOKI_STAGE_IDLE,
     HTOKI_STAGE_BEGIN, /* an attempt is to begin */
     HTOKI_STAGE_CONNECT,
+    HTOKI_STAGE_TUNNEL,
     HTOKI_STAGE_HANDSHAKE,
     HTOKI_STAGE_EXCHANGE,
     HTOKI_STAGE_WAIT, /* for the next attempt */
@@ -7480,9 +7705,10 @@ typedef struct htoki_span {
     size_t size, begin, end;
 } htoki_span;
 
-/* The work buffer also holds what the handshake alone needs. */
+/* The work buffer also holds what the tunnel and the handshake alone need. */
 #if HTOKI_TLS
 enum { HTOKI_WORK_BYTES_MIN = (int)sizeof(htoki_x509) };
+HTOKI_STATIC_ASSERT(sizeof(htoki_tunnel) <= sizeof(htoki_x509), tunnel_fits_work) HTOKI_UNUSED;
 #else
 enum { HTOKI_WORK_BYTES_MIN = 512 };
 #endif
@@ -7610,6 +7836,47 @@ static bool htoki_unix_seconds(const htok_client *c, int64_t *seconds)
     return c->clock.unix_seconds && c->clock.unix_seconds(c->clock.context, seconds);
 }
 
+/* Only https goes through the proxy; http is for loopback addresses. */
+static bool htoki_has_proxy(const htok_client *c)
+{
+    return c->url.secure && c->options.proxy;
+}
+
+#if HTOKI_TLS
+/* In the work buffer while the tunnel is being opened. */
+static htoki_tunnel *htoki_tunnel_at_hand(const htok_client *c)
+{
+    return (htoki_tunnel *)(void *)c->work;
+}
+#endif
+
+/* Where in an attempt the client is. */
+static htok_phase htoki_phase_at_hand(const htok_client *c)
+{
+    switch (c->stage) {
+    case HTOKI_STAGE_CONNECT: return c->looking_up ? HTOK_PHASE_LOOKUP : HTOK_PHASE_CONNECT;
+    case HTOKI_STAGE_TUNNEL: return HTOK_PHASE_PROXY;
+    case HTOKI_STAGE_HANDSHAKE: return HTOK_PHASE_HANDSHAKE;
+    default: return c->op.http.final ? HTOK_PHASE_BODY : HTOK_PHASE_HEAD;
+    }
+}
+
+static htoki_http_limits htoki_limits(const htok_client *c)
+{
+    htoki_http_limits limits;
+    limits.head_bytes = c->options.max_head_bytes;
+    limits.fields = c->options.max_fields;
+    limits.interim = c->options.max_interim;
+    limits.body_bytes = c->options.max_body_bytes;
+    return limits;
+}
+
+static bool htoki_is_connecting(const htok_client *c)
+{
+    return c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_TUNNEL ||
+           c->stage == HTOKI_STAGE_HANDSHAKE;
+}
+
 static size_t htoki_span_len(const htoki_span *s)
 {
     return s->end - s->begin;
@@ -7667,6 +7934,11 @@ static void htoki_disconnect(htok_client *c)
     }
 #endif
     c->transport.close(c->transport.context);
+#if HTOKI_TLS
+    if (c->stage == HTOKI_STAGE_TUNNEL) {
+        htoki_wipe(c->work, sizeof(htoki_tunnel)); /* a proxy may answer with what it was sent */
+    }
+#endif
     c->open = c->reused = false;
     htoki_wipe(c->in.buffer, c->in.size);
     htoki_wipe(c->out.buffer, c->out.size);
@@ -7699,6 +7971,12 @@ static bool htoki_is_certificate_reason(htok_reason reason)
     return reason >= HTOK_REASON_CERTIFICATE_INVALID && reason <= HTOK_REASON_CERTIFICATE_PIN;
 }
 
+/* A proxy's 4xx is about the request, which does not change; but for the two that say "later". */
+static bool htoki_is_final_refusal(int status)
+{
+    return status / 100 == 4 && status != 408 && status != 429;
+}
+
 /* Remembers, over all attempts, whether the request may have changed something. */
 static void htoki_note_effect(htok_client *c)
 {
@@ -7719,15 +7997,19 @@ static void htoki_attempt_failed(htok_client *c, bool keep)
     uint64_t now = htoki_now_ms(c);
     bool time_known = htoki_unix_seconds(c, &seconds);
     htok_error *e = &c->error;
-    bool begun = c->stage == HTOKI_STAGE_EXCHANGE;
-    e->retry_after_ms = begun ? htoki_op_retry_after_ms(&c->op, time_known, seconds) : -1;
+    const htoki_http *answer = c->stage == HTOKI_STAGE_EXCHANGE ? &c->op.http : NULL;
+#if HTOKI_TLS
+    answer = c->stage == HTOKI_STAGE_TUNNEL ? &htoki_tunnel_at_hand(c)->http : answer;
+#endif
+    e->retry_after_ms = answer ? htoki_http_retry_after_ms(answer, time_known, seconds) : -1;
     htoki_note_effect(c);
     e->may_have_taken_effect = c->maybe_done;
     outcome.kind = e->kind;
     outcome.status = e->status;
     outcome.retry_after_ms = e->retry_after_ms;
-    outcome.permanent = htoki_is_certificate_reason(e->reason) || e->kind == HTOK_INVALID_REQUEST_ERROR ||
-                        e->kind == HTOK_UNEXPECTED_CLIENT_ERROR || e->kind == HTOK_REQUEST_ABORTED_ERROR;
+    outcome.permanent = htoki_is_certificate_reason(e->reason) || htoki_is_final_refusal(e->proxy_status) ||
+                        e->kind == HTOK_INVALID_REQUEST_ERROR || e->kind == HTOK_UNEXPECTED_CLIENT_ERROR ||
+                        e->kind == HTOK_REQUEST_ABORTED_ERROR;
     outcome.may_repeat = htoki_call_may_repeat(c) && c->op.item_count == 0;
     wait = htoki_retry_wait_ms(&c->retry, &outcome, c->attempt, now > c->started_ms ? now - c->started_ms : 0,
                                htoki_random(c));
@@ -7756,8 +8038,13 @@ static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase
     if (c->error.kind == HTOK_OK) {
         c->error.os_error = os_error;
 #if HTOKI_SOCKETS
-        htoki_error_text(c->error.detail, sizeof c->error.detail,
-                         htoki_text(htoki_os_error_text(os_error, phase)));
+        htoki_writer w = htoki_writer_make(c->error.detail, sizeof c->error.detail, 0);
+        const char *text = htoki_os_error_text(os_error, phase);
+        bool to_proxy =
+            htoki_has_proxy(c) && (c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_TUNNEL);
+        htoki_put_text(&w, !to_proxy ? "" : *text ? "proxy: " : "proxy");
+        htoki_put_text(&w, text);
+        (void)htoki_writer_end(&w);
 #endif
     }
     htoki_attempt_fail(c, reason, phase);
@@ -7792,10 +8079,8 @@ static htok_io htoki_receive(htok_client *c, void *bytes, size_t size, size_t *m
         }
         if (!htoki_replace_stale(c)) {
             htoki_attempt_fail_os(c, c->send_failed ? HTOK_REASON_SEND_FAILED : HTOK_REASON_RECEIVE_FAILED,
-                                  c->stage == HTOKI_STAGE_HANDSHAKE ? HTOK_PHASE_HANDSHAKE
-                                  : c->send_failed                  ? HTOK_PHASE_SEND
-                                  : c->op.http.final                ? HTOK_PHASE_BODY
-                                                                    : HTOK_PHASE_HEAD,
+                                  c->send_failed && c->stage == HTOKI_STAGE_EXCHANGE ? HTOK_PHASE_SEND
+                                                                                     : htoki_phase_at_hand(c),
                                   detail.os_error);
         }
     }
@@ -7855,15 +8140,28 @@ static void htoki_feed_end(htok_client *c, bool clean)
     htoki_op_event_done(c, htoki_op_eof(&c->op, clean), true);
 }
 
-/* Without TLS: sends, then receives, then reads. */
-static void htoki_exchange_plain(htok_client *c)
+/* The next bytes of the request, to the proxy or to the server. */
+static size_t htoki_output_plain(htok_client *c)
 {
-    size_t moved, used;
+    size_t len;
+#if HTOKI_TLS
+    if (c->stage == HTOKI_STAGE_TUNNEL) {
+        return htoki_tunnel_output(htoki_tunnel_at_hand(c), c->out.buffer, c->out.size);
+    }
+#endif
+    len = htoki_op_output(&c->op, c->out.buffer, c->out.size);
+    htoki_op_sent(&c->op, len);
+    return len;
+}
+
+/* Without TLS: sends what is left of the request. */
+static void htoki_send_plain(htok_client *c)
+{
+    size_t moved;
     int steps;
     for (steps = 0; steps < HTOKI_SENDS_PER_POLL; steps++) {
         if (htoki_span_len(&c->out) == 0 && !c->send_failed) {
-            c->out.end = htoki_op_output(&c->op, c->out.buffer, c->out.size);
-            htoki_op_sent(&c->op, c->out.end);
+            c->out.end = htoki_output_plain(c);
         }
         if (htoki_span_len(&c->out) == 0 ||
             htoki_send(c, c->out.buffer + c->out.begin, htoki_span_len(&c->out), &moved) != HTOK_IO_OK) {
@@ -7873,6 +8171,14 @@ static void htoki_exchange_plain(htok_client *c)
         htoki_span_take(&c->out, moved);
     }
     c->again = steps == HTOKI_SENDS_PER_POLL;
+}
+
+/* Without TLS: sends, then receives, then reads. */
+static void htoki_exchange_plain(htok_client *c)
+{
+    size_t moved, used;
+    int steps;
+    htoki_send_plain(c);
     for (steps = 0; steps < HTOKI_RECEIVES_PER_POLL; steps++) {
         htok_io io;
         if (htoki_span_len(&c->in) != 0 || c->op.item_count != 0) {
@@ -7979,9 +8285,7 @@ static bool htoki_tls_receive(htok_client *c)
         return true;
     }
     if (htoki_tls_closed(&c->tls)) {
-        htoki_tls_attempt_failed(c, handshake          ? HTOK_PHASE_HANDSHAKE
-                                    : c->op.http.final ? HTOK_PHASE_BODY
-                                                       : HTOK_PHASE_HEAD);
+        htoki_tls_attempt_failed(c, htoki_phase_at_hand(c));
         return true;
     }
     if (!buffer || room == 0) {
@@ -8064,20 +8368,77 @@ static void htoki_begin_handshake(htok_client *c)
     }
     c->stage = HTOKI_STAGE_HANDSHAKE;
 }
+
+static void htoki_begin_tunnel(htok_client *c)
+{
+    htoki_http_limits limits = htoki_limits(c);
+    htoki_tunnel_begin(htoki_tunnel_at_hand(c), &c->url, c->options.proxy, htoki_text(c->options.user_agent),
+                       &limits);
+    htoki_log(c, "> CONNECT ", htoki_text(c->url.host), "");
+    c->stage = HTOKI_STAGE_TUNNEL;
+}
+
+/* What the tunnel's state came to. True when the poll is over. */
+static bool htoki_tunnel_event_done(htok_client *c, htoki_tunnel_event event)
+{
+    if (event == HTOKI_TUNNEL_FAILED) {
+        if (c->error.proxy_status) {
+            htoki_log_number(c, "< proxy: HTTP/1.1 ", (uint64_t)c->error.proxy_status, "");
+        }
+        htoki_attempt_failed(c, false);
+    } else if (event == HTOKI_TUNNEL_OPEN) {
+        htoki_log(c, "tunnel opened to ", htoki_text(c->url.host), "");
+        htoki_wipe(c->work, sizeof(htoki_tunnel));
+        c->again = true;
+        htoki_begin_handshake(c);
+    }
+    return event != HTOKI_TUNNEL_MORE;
+}
+
+/* CONNECT and its answer. */
+static void htoki_tunnel_exchange(htok_client *c)
+{
+    htoki_tunnel *t = htoki_tunnel_at_hand(c);
+    htoki_tunnel_event event;
+    int steps;
+    htoki_send_plain(c);
+    for (steps = 0; steps < HTOKI_RECEIVES_PER_POLL; steps++) {
+        size_t moved;
+        htok_io io = htoki_receive(c, c->in.buffer, c->in.size, &moved);
+        if (io == HTOK_IO_CLOSED && c->send_failed) {
+            htoki_attempt_fail_os(c, HTOK_REASON_SEND_FAILED, HTOK_PHASE_PROXY, c->send_error);
+        } else if (io == HTOK_IO_CLOSED) {
+            (void)htoki_tunnel_event_done(c, htoki_tunnel_eof(t, &c->error));
+        }
+        if (io != HTOK_IO_OK) {
+            return;
+        }
+        event = htoki_tunnel_input(t, (const char *)c->in.buffer, moved, htoki_span_len(&c->out), &c->error);
+        htoki_wipe(c->in.buffer, moved);
+        if (htoki_tunnel_event_done(c, event)) {
+            return;
+        }
+    }
+    c->again = true;
+}
 #endif
 
 /* The transport is connected. */
 static void htoki_connected(htok_client *c)
 {
-    htoki_log(c, "connected to ", htoki_text(c->url.host), "");
+    htoki_log(c, "connected to ", htoki_text(htoki_has_proxy(c) ? c->options.proxy->host : c->url.host), "");
     c->again = true;
-    c->stage = HTOKI_STAGE_EXCHANGE;
 #if HTOKI_TLS
     if (c->over_tls) {
-        c->stage = HTOKI_STAGE_CONNECT;
-        htoki_begin_handshake(c);
+        if (htoki_has_proxy(c)) {
+            htoki_begin_tunnel(c);
+        } else {
+            htoki_begin_handshake(c);
+        }
+        return;
     }
 #endif
+    c->stage = HTOKI_STAGE_EXCHANGE;
 }
 
 /* The transport could not connect, or not even begin. */
@@ -8128,11 +8489,8 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
 {
     htok_io_detail detail = htoki_io_detail_none();
     htoki_request request = c->op.request;
-    htoki_http_limits limits;
-    limits.head_bytes = c->options.max_head_bytes;
-    limits.fields = c->options.max_fields;
-    limits.interim = c->options.max_interim;
-    limits.body_bytes = c->options.max_body_bytes;
+    htoki_http_limits limits = htoki_limits(c);
+    bool proxied = htoki_has_proxy(c);
     htoki_error_clear(&c->error);
     c->error.attempts = c->attempt + 1;
     c->sent_any = c->got_bytes = c->send_failed = c->peer_closed = false;
@@ -8156,7 +8514,8 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     c->over_tls = c->url.secure && !c->transport.provides_tls;
     c->open = true;
     c->stage = HTOKI_STAGE_CONNECT;
-    if (c->transport.open(c->transport.context, c->url.host, c->url.port, &detail) == HTOK_IO_FAILED) {
+    if (c->transport.open(c->transport.context, proxied ? c->options.proxy->host : c->url.host,
+                          proxied ? c->options.proxy->port : c->url.port, &detail) == HTOK_IO_FAILED) {
         htoki_not_connected(c, &detail);
     }
     c->looking_up = detail.phase == HTOK_PHASE_LOOKUP;
@@ -8169,11 +8528,6 @@ static uint32_t htoki_left_ms(uint64_t base, uint32_t after_ms, uint64_t now)
     return after_ms == HTOK_NO_TIMEOUT ? UINT32_MAX : passed >= after_ms ? 0 : (uint32_t)(after_ms - passed);
 }
 
-static bool htoki_is_connecting(const htok_client *c)
-{
-    return c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_HANDSHAKE;
-}
-
 static bool htoki_in_attempt(const htok_client *c)
 {
     return htoki_is_connecting(c) || c->stage == HTOKI_STAGE_EXCHANGE;
@@ -8182,11 +8536,7 @@ static bool htoki_in_attempt(const htok_client *c)
 /* True when a deadline has passed and the attempt with it. */
 static bool htoki_is_late(htok_client *c, uint64_t now)
 {
-    htok_phase phase = c->stage == HTOKI_STAGE_CONNECT && c->looking_up ? HTOK_PHASE_LOOKUP
-                       : c->stage == HTOKI_STAGE_CONNECT                ? HTOK_PHASE_CONNECT
-                       : c->stage == HTOKI_STAGE_HANDSHAKE              ? HTOK_PHASE_HANDSHAKE
-                       : c->op.http.final                               ? HTOK_PHASE_BODY
-                                                                        : HTOK_PHASE_HEAD;
+    htok_phase phase = htoki_phase_at_hand(c);
     if (!htoki_in_attempt(c)) {
         return false;
     }
@@ -8235,6 +8585,7 @@ static htok_state htoki_poll(htok_client *c)
         case HTOKI_STAGE_BEGIN: htoki_begin_attempt(c, now); break;
         case HTOKI_STAGE_CONNECT: htoki_connect(c, now); break;
 #if HTOKI_TLS
+        case HTOKI_STAGE_TUNNEL: htoki_tunnel_exchange(c); break;
         case HTOKI_STAGE_HANDSHAKE: htoki_handshake(c); break;
 #endif
         default:
@@ -8270,7 +8621,7 @@ static htok_wait htoki_wait(const htok_client *c)
             wait.readable = true;
             wait.writable = htoki_span_len(&c->out) != 0;
 #if HTOKI_TLS
-            if (c->over_tls) {
+            if (c->over_tls && c->stage != HTOKI_STAGE_TUNNEL) {
                 size_t len = 0;
                 htoki_tls_wire_out((htoki_tls *)&c->tls, &len);
                 wait.writable = len != 0;
@@ -8426,6 +8777,57 @@ static htok_kind htoki_check_pins(htok_error *e, const htok_client_options *o)
 #endif
 }
 
+static htok_kind htoki_check_proxy_secret(htok_error *e, htok_view text, const char *option)
+{
+    size_t i;
+    if (text.len > HTOKI_VALUE_BYTES_MAX) {
+        return htoki_fail_option(e, HTOK_REASON_TEXT_TOO_LONG, option, HTOKI_VALUE_BYTES_MAX);
+    }
+    for (i = 0; i < text.len; i++) {
+        if (htoki_is_control(text.ptr[i])) {
+            return htoki_fail_option(e, HTOK_REASON_TEXT_CONTROL, option, (int64_t)i);
+        }
+    }
+    return HTOK_OK;
+}
+
+static htok_kind htoki_check_proxy(htok_error *e, const htok_client_options *o)
+{
+    const htok_proxy *proxy = o->proxy;
+    htok_view host, user;
+    htok_address address;
+    const char *colon;
+    if (!proxy) {
+        return HTOK_OK;
+    }
+    if (!HTOKI_TLS || (o->transport && o->transport->provides_tls)) {
+        return htoki_fail_option(e, HTOKI_TLS ? HTOK_REASON_OPTION_CONFLICT : HTOK_REASON_HOOK_MISSING,
+                                 "proxy", -1);
+    }
+    if (!proxy->host) {
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "proxy.host", -1);
+    }
+    host = htoki_text(proxy->host);
+    if (host.len > 253 || (!htoki_address_parse(host, &address) && !htoki_host_name_ok(host))) {
+        return htoki_fail_option(e, HTOK_REASON_URL_HOST, "proxy.host", -1);
+    }
+    if (proxy->port == 0) {
+        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "proxy.port", -1);
+    }
+    if (!proxy->user) {
+        return proxy->password ? htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT, "proxy.password", -1)
+                               : HTOK_OK;
+    }
+    user = htoki_text(proxy->user);
+    colon = user.len ? (const char *)memchr(user.ptr, ':', user.len) : NULL;
+    if (colon) {
+        return htoki_fail_option(e, HTOK_REASON_PROXY_USER, "proxy.user", (int64_t)(colon - user.ptr));
+    }
+    return htoki_check_proxy_secret(e, user, "proxy.user") != HTOK_OK
+               ? e->kind
+               : htoki_check_proxy_secret(e, htoki_text(proxy->password), "proxy.password");
+}
+
 /* What does not depend on hooks. */
 static htok_kind htoki_check_options(htok_error *e, const htok_client_options *o, htoki_url *url)
 {
@@ -8445,6 +8847,9 @@ static htok_kind htoki_check_options(htok_error *e, const htok_client_options *o
     }
     if (kind == HTOK_OK) {
         kind = htoki_check_pins(e, o);
+    }
+    if (kind == HTOK_OK) {
+        kind = htoki_check_proxy(e, o);
     }
     if (kind == HTOK_OK && !htoki_url_parse(htoki_text(o->server_url), url, e)) {
         kind = e->kind;
@@ -9010,6 +9415,7 @@ HATHORA_TOKENS_API const htok_error *htok_client_error(const htok_client *client
                                          0,
                                          0,
                                          0,
+                                         0,
                                          false,
                                          false,
                                          -1,
@@ -9241,8 +9647,8 @@ HATHORA_TOKENS_API const char *htok_kind_name(htok_kind kind)
 
 HATHORA_TOKENS_API const char *htok_phase_name(htok_phase phase)
 {
-    static const char *const names[] = {"",     "option", "look-up", "connect", "handshake", "send",
-                                        "head", "body",   "JSON",    "model",   "wait"};
+    static const char *const names[] = {"",     "option", "look-up", "connect", "proxy", "handshake",
+                                        "send", "head",   "body",    "JSON",    "model", "wait"};
     return (size_t)phase < HTOKI_COUNT(names) ? names[phase] : "unknown phase";
 }
 
@@ -9263,17 +9669,7 @@ HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason)
 
 HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason)
 {
-#if HTOKI_STRINGS
-    static const char *const texts[] = {
-#define HTOKI_REASON_TEXT(name, kind, text) text,
-        HTOK_REASONS(HTOKI_REASON_TEXT)
-#undef HTOKI_REASON_TEXT
-    };
-    return (size_t)reason < HTOKI_COUNT(texts) ? texts[reason] : "unknown reason";
-#else
-    (void)reason;
-    return "";
-#endif
+    return htoki_reason_text(reason);
 }
 
 HATHORA_TOKENS_API const char *htok_tls_error_name(int tls_error)
@@ -9325,6 +9721,10 @@ HATHORA_TOKENS_API size_t htok_error_format(const htok_error *error, char *buffe
     }
     if (e->status) {
         htoki_put_labelled(&w, " (status ", (uint64_t)e->status);
+        htoki_put_char(&w, ')');
+    }
+    if (e->proxy_status) {
+        htoki_put_labelled(&w, " (the proxy's status ", (uint64_t)e->proxy_status);
         htoki_put_char(&w, ')');
     }
     if (e->tls_error) {

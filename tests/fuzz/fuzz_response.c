@@ -90,7 +90,7 @@ static void take_outcome(htoki_op *op, outcome *o)
     o->body_received = op->http.body_received;
     o->keeps = htoki_http_keeps_connection(&op->http);
     o->may_have = htoki_op_may_have_taken_effect(op);
-    o->retry_after_ms = htoki_op_retry_after_ms(op, true, 1700000000);
+    o->retry_after_ms = htoki_http_retry_after_ms(&op->http, true, 1700000000);
     fuzz_add(&o->message, o->error.message.ptr, o->error.message.len);
     fuzz_add(&o->body, o->error.body.ptr, o->error.body.len);
     if (o->event == HTOKI_OP_DONE && op->request.operation == HTOKI_CREATE_ORG_TOKEN) {

@@ -786,12 +786,12 @@ static void retry_after_comes_from_the_final_head(void **state)
     (void)state;
     begin(&c, HTOKI_GET_ORG_TOKENS);
     answer(&c, "429 x", UNIT_JSON "Retry-After: 7\r\n", "{\"message\":\"slow\"}");
-    assert_int_equal(htoki_op_retry_after_ms(&c.op, false, 0), 7000);
+    assert_int_equal(htoki_http_retry_after_ms(&c.op.http, false, 0), 7000);
     answer(&c, "429 x", UNIT_JSON, "{\"message\":\"slow\"}");
-    assert_int_equal(htoki_op_retry_after_ms(&c.op, true, 0), -1);
+    assert_int_equal(htoki_http_retry_after_ms(&c.op.http, true, 0), -1);
     answer(&c, "429 x", UNIT_JSON "Retry-After: Thu, 01 Jan 1970 00:00:09 GMT\r\n", "{\"message\":\"slow\"}");
-    assert_int_equal(htoki_op_retry_after_ms(&c.op, true, 2), 7000);
-    assert_int_equal(htoki_op_retry_after_ms(&c.op, false, 2), -1);
+    assert_int_equal(htoki_http_retry_after_ms(&c.op.http, true, 2), 7000);
+    assert_int_equal(htoki_http_retry_after_ms(&c.op.http, false, 2), -1);
     end(&c);
 }
 

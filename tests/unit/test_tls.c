@@ -1404,14 +1404,28 @@ typedef struct peer {
     bool close_notify;
     unsigned stage;                           /* pieces of the answer that were sent */
     size_t handshake_end, head_end, body_end; /* offsets in out */
+    bool again;      /* it takes connections and requests one after the other, and keeps sessions */
+    bool proxied;    /* a proxy stands before it */
+    bool tunnel;     /* and has let this connection through */
+    char opened[64]; /* where the last connection went */
+    unsigned opens;
+    unit_text connect; /* what the proxy got */
+    br_ssl_session_cache_lru cache;
+    unsigned char sessions[512];
 } peer;
 
 static htok_io peer_open(void *context, const char *host, uint16_t port, htok_io_detail *detail)
 {
-    (void)context;
-    (void)host;
-    (void)port;
+    peer *q = (peer *)context;
     (void)detail;
+    snprintf(q->opened, sizeof q->opened, "%s:%u", host, (unsigned)port);
+    q->opens++;
+    if (q->again) {
+        q->out.len = q->given = q->p.received.len = q->connect.len = q->handshake_end = 0;
+        q->tunnel = false;
+        q->stage = 0;
+        assert_true(br_ssl_server_reset(&q->p.server));
+    }
     return HTOK_IO_AGAIN;
 }
 
@@ -1470,6 +1484,13 @@ static htok_io peer_send(void *context, const void *bytes, size_t len, htok_io_d
     peer *q = (peer *)context;
     size_t room;
     unsigned char *in = br_ssl_engine_recvrec_buf(&q->p.server.eng, &room);
+    if (q->proxied && !q->tunnel) {
+        unit_add(&q->connect, (const char *)bytes, len);
+        q->tunnel = q->connect.len > 4 && strcmp(q->connect.text + q->connect.len - 4, "\r\n\r\n") == 0;
+        unit_add_text(&q->out, q->tunnel ? "HTTP/1.1 200 ok\r\n\r\n" : "");
+        detail->moved = len;
+        return HTOK_IO_OK;
+    }
     if (in) {
         room = least(room, len);
         memcpy(in, bytes, room);
@@ -1511,10 +1532,9 @@ static void peer_wait(void *context, htok_wait *wait)
 #define LENGTH_HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n"
 #define CLOSE_HEAD  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
-/* One list over TLS. Returns the error's reason; q keeps the offsets. */
-static htok_reason list_over(peer *q, unit_world *w)
+/* A client for the peer, not yet made. */
+static void world_over(peer *q, unit_world *w)
 {
-    htok_reason reason;
     unit_begin(w);
     w->transport.provides_tls = false;
     w->transport.context = q;
@@ -1526,6 +1546,13 @@ static htok_reason list_over(peer *q, unit_world *w)
     w->transport.wait = peer_wait;
     w->options.server_url = "https://" HOST;
     w->options.trust = htoki_view(q->p.roots.text, q->p.roots.len);
+}
+
+/* One list over TLS. Returns the error's reason; q keeps the offsets. */
+static htok_reason list_over(peer *q, unit_world *w)
+{
+    htok_reason reason;
+    world_over(q, w);
     assert_true(br_ssl_server_reset(&q->p.server));
     unit_create(w);
     assert_int_equal(htok_get_org_tokens_start(w->client, NULL), HTOK_OK);
@@ -1549,6 +1576,7 @@ static void peer_begin(peer *q, const char *head, bool close_notify, size_t cut,
 static void peer_end(peer *q)
 {
     free(q->out.text);
+    free(q->connect.text);
     pair_end(&q->p);
 }
 
@@ -1610,6 +1638,72 @@ static void a_body_until_the_end_needs_a_close_notify(void **state)
     }
 }
 
+/* A peer that serves calls one after the other and keeps sessions. */
+static void peer_begin_again(peer *q)
+{
+    peer_begin(q, LENGTH_HEAD, false, SIZE_MAX, HTOK_IO_AGAIN);
+    q->again = true;
+    br_ssl_session_cache_lru_init(&q->cache, q->sessions, sizeof q->sessions);
+    br_ssl_server_set_cache(&q->p.server, &q->cache.vtable);
+}
+
+/* A list that ends well. */
+static void list_again(peer *q, unit_world *w)
+{
+    q->stage = 0;
+    q->p.received.len = 0;
+    assert_int_equal(htok_get_org_tokens_start(w->client, NULL), HTOK_OK);
+    check(unit_finish(w) == HTOK_STATE_DONE, "%s", htok_reason_name(htok_client_error(w->client)->reason));
+}
+
+/* Whether the last handshake was an abbreviated one: the server then sends no certificate, which is in the clear. */
+static bool was_resumed(const peer *q)
+{
+    return !unit_contains(q->out.text, q->out.len, "Root");
+}
+
+static void a_tunnel_carries_the_call_and_keeps_secrets_apart(void **state)
+{
+    static const htok_proxy proxy = {"proxy.test", 3128, "user-CANARY-5", "password-CANARY-6"};
+    static const char credentials[] = "dXNlci1DQU5BUlktNTpwYXNzd29yZC1DQU5BUlktNg==";
+    static const htok_header fields[] = {{"X-Api-Key", "HEADER-CANARY-3"}};
+    static peer q;
+    static unit_world w;
+    unsigned call;
+    (void)state;
+    peer_begin_again(&q);
+    q.proxied = true;
+    world_over(&q, &w);
+    w.options.proxy = &proxy;
+    w.options.headers = fields;
+    w.options.header_count = 1;
+    unit_create(&w);
+    for (call = 0; call < 4; call++) {
+        if (call == 2) {
+            htoki_disconnect(w.client);
+        }
+        list_again(&q, &w);
+        check_text(q.opened, "proxy.test:3128", "where it went");
+        check_number(q.opens, call < 2 ? 1 : 2, "the tunnel is kept");
+        check_number(was_resumed(&q), call >= 2, "the session too");
+        /* to the proxy: the server's name and its own credentials */
+        assert_memory_equal(q.connect.text, "CONNECT " HOST ":443 HTTP/1.1\r\nHost: " HOST ":443\r\n",
+                            2 * strlen(HOST) + 34);
+        assert_non_null(strstr(q.connect.text, credentials));
+        assert_false(unit_contains(q.connect.text, q.connect.len, "CANARY"));
+        assert_false(unit_contains(q.connect.text, q.connect.len, "org-1"));
+        /* to the server: the token and the caller's fields */
+        assert_non_null(strstr(q.p.received.text, "Authorization: Bearer " UNIT_SECRET "\r\n"));
+        assert_non_null(strstr(q.p.received.text, "X-Api-Key: HEADER-CANARY-3\r\n"));
+        assert_false(unit_contains(q.p.received.text, q.p.received.len, "Proxy"));
+        assert_false(unit_contains(q.p.received.text, q.p.received.len, credentials));
+        assert_false(unit_contains(q.p.received.text, q.p.received.len, "proxy.test"));
+        assert_false(unit_contains(q.p.received.text, q.p.received.len, "CANARY-5"));
+    }
+    unit_end(&w);
+    peer_end(&q);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -1644,6 +1738,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(hints_follow_what_is_known),
         cmocka_unit_test(a_stream_that_ends_anywhere_is_told_by_where),
         cmocka_unit_test(a_body_until_the_end_needs_a_close_notify),
+        cmocka_unit_test(a_tunnel_carries_the_call_and_keeps_secrets_apart),
     };
     unit_filter(argc, argv);
     return cmocka_run_group_tests_name("tls", tests, NULL, NULL);

@@ -285,7 +285,7 @@ static void finish(run *r, const transcript *t)
     if (e->body.len != 0) {
         see_view(r, e->body_truncated ? "body-cut " : "body ", e->body);
     }
-    after = htoki_op_retry_after_ms(&r->op, true, 784111777); /* Sun, 06 Nov 1994 08:49:37 GMT */
+    after = htoki_http_retry_after_ms(&r->op.http, true, 784111777); /* Sun, 06 Nov 1994 08:49:37 GMT */
     if (after >= 0) {
         see_number(r, "retry-after-ms ", after);
     }
