@@ -388,7 +388,7 @@ static void a_connection_to_the_proxy_that_fails_is_told_as_the_proxys(void **st
     for (lookup = 0; lookup < 2; lookup++) {
         unit_world w;
         proxied_begin(&w);
-        w.net.wires[0].lookup_fails = lookup;
+        w.net.wires[0].looks_up = lookup;
         w.net.wires[0].connect_error = lookup ? 7777 : 111;
         unit_create(&w);
         call(&w);
