@@ -13,6 +13,7 @@
      >>store       organizations, tokens, indexes
      >>state       the journal behind --state
      >>keys        certificate chain and private key
+     >>self        the throw-away authority of --tls-self
      >>faults      the --fault language
      >>log         one line a request
      >>connection  what is kept for each peer
@@ -43,6 +44,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -1942,6 +1944,147 @@ static void keys_free(struct keys *keys)
     memset(keys, 0, sizeof *keys);
 }
 
+/* >>self ------------------------------------------------------------------------------------------------- */
+
+/* A certificate authority for one run, made by the openssl program: BearSSL makes no certificates. Its key goes as soon
+   as it has signed the server's certificate; ca.pem stays for the clients until the end. */
+
+static const char *const self_files[] = {"ca.pem",   "ca.key",   "leaf.pem", "leaf.key",
+                                         "leaf.csr", "settings", "log"};
+
+enum { SELF_CA, SELF_CA_KEY, SELF_LEAF, SELF_LEAF_KEY, SELF_REQUEST, SELF_SETTINGS, SELF_LOG, SELF_FILES };
+
+struct self {
+    char *folder; /* NULL: none */
+    char *paths[SELF_FILES];
+};
+
+static void self_remove(struct self *self, size_t from)
+{
+    size_t i;
+    for (i = from; i < SELF_FILES && self->folder != NULL; i++) {
+        (void)unlink(self->paths[i]);
+    }
+}
+
+static void self_free(struct self *self)
+{
+    size_t i;
+    self_remove(self, 0);
+    if (self->folder != NULL) {
+        (void)rmdir(self->folder);
+    }
+    for (i = 0; i < SELF_FILES; i++) {
+        free(self->paths[i]);
+    }
+    free(self->folder);
+    memset(self, 0, sizeof *self);
+}
+
+static char *text_string(struct text *t)
+{
+    text_add(t, "", 1);
+    return t->failed ? NULL : t->data;
+}
+
+static bool self_folder(struct self *self)
+{
+    const char *base = getenv("TMPDIR");
+    struct text folder = {NULL, 0, 0, false};
+    size_t i;
+    bool ok = true;
+    text_puts(&folder, base != NULL && base[0] == '/' ? base : "/tmp");
+    text_puts(&folder, "/hathora-emulator.XXXXXX");
+    if (text_string(&folder) == NULL || mkdtemp(folder.data) == NULL) {
+        fprintf(stderr, "hathora-emulator: --tls-self: a folder in %s: %s\n",
+                base != NULL && base[0] == '/' ? base : "/tmp", strerror(errno));
+        text_free(&folder);
+        return false;
+    }
+    for (i = 0; i < SELF_FILES; i++) {
+        struct text path = {NULL, 0, 0, false};
+        text_puts(&path, folder.data);
+        text_puts(&path, "/");
+        text_puts(&path, self_files[i]);
+        self->paths[i] = text_string(&path);
+        ok = ok && self->paths[i] != NULL;
+    }
+    self->folder = folder.data;
+    return ok;
+}
+
+static bool self_settings(const struct self *self, const char *address)
+{
+    FILE *file = fopen(self->paths[SELF_SETTINGS], "w");
+    if (file == NULL) {
+        return false;
+    }
+    fprintf(file,
+            "[req]\ndistinguished_name = name\nprompt = no\n[name]\nCN = unused\n"
+            "[ca]\nbasicConstraints = critical, CA:TRUE, pathlen:0\nkeyUsage = critical, keyCertSign\n"
+            "subjectKeyIdentifier = hash\n"
+            "[leaf]\nbasicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
+            "extendedKeyUsage = serverAuth\nsubjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1, IP:%s\n",
+            address);
+    return fclose(file) == 0;
+}
+
+/* One run of openssl; its output goes to the log. */
+static bool self_run(const struct self *self, const char *const *words)
+{
+    int status = 0, fd;
+    pid_t pid = fork();
+    if (pid == 0) {
+        fd = open(self->paths[SELF_LOG], O_WRONLY | O_CREAT | O_APPEND, 0600);
+        if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
+            _exit(126);
+        }
+        /* The words are not changed: execvp() is older than const. */
+        execvp("openssl", (char *const *)words);
+        _exit(127);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) {
+            return false;
+        }
+    }
+    if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        return true;
+    }
+    if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+        fprintf(stderr,
+                "hathora-emulator: --tls-self needs the openssl program; without it give --cert and --key\n");
+    } else {
+        fprintf(stderr, "hathora-emulator: --tls-self: openssl %s failed\n", words[1]);
+    }
+    return false;
+}
+
+static bool self_make(struct self *self, const char *address)
+{
+    const char *const ca = self->paths[SELF_CA], *const ca_key = self->paths[SELF_CA_KEY];
+    const char *const leaf = self->paths[SELF_LEAF], *const leaf_key = self->paths[SELF_LEAF_KEY];
+    const char *const request = self->paths[SELF_REQUEST], *const settings = self->paths[SELF_SETTINGS];
+    const char *const ca_key_words[] = {"openssl", "ecparam", "-name", "prime256v1", "-genkey",
+                                        "-noout",  "-out",    ca_key,  NULL};
+    const char *const leaf_key_words[] = {"openssl", "ecparam", "-name",  "prime256v1", "-genkey",
+                                          "-noout",  "-out",    leaf_key, NULL};
+    const char *const ca_words[] = {"openssl",     "req",     "-new",
+                                    "-x509",       "-config", settings,
+                                    "-extensions", "ca",      "-key",
+                                    ca_key,        "-days",   "7",
+                                    "-sha256",     "-subj",   "/CN=hathora-emulator throw-away CA",
+                                    "-out",        ca,        NULL};
+    const char *const request_words[] = {"openssl", "req",    "-new",    "-config", settings,
+                                         "-key",    leaf_key, "-sha256", "-subj",   "/CN=localhost",
+                                         "-out",    request,  NULL};
+    const char *const leaf_words[] = {"openssl",  "x509",   "-req",        "-in",  request, "-CA", ca,
+                                      "-CAkey",   ca_key,   "-set_serial", "2",    "-days", "7",   "-sha256",
+                                      "-extfile", settings, "-extensions", "leaf", "-out",  leaf,  NULL};
+    return self_settings(self, address) && self_run(self, ca_key_words) && self_run(self, ca_words) &&
+           self_run(self, leaf_key_words) && self_run(self, request_words) && self_run(self, leaf_words);
+}
+
 /* >>faults ----------------------------------------------------------------------------------------------- */
 
 enum operation { OP_NONE = 0, OP_LIST = 1, OP_CREATE = 2, OP_REVOKE = 4, OP_ANY = 7 };
@@ -2278,6 +2421,7 @@ struct server {
     struct store store;
     struct state state;
     struct keys keys;
+    struct self self;
     struct json json;
     br_hmac_drbg_context rng;
     br_ssl_session_cache_lru cache;
@@ -3866,13 +4010,18 @@ struct options {
     uint64_t request_timeout_ms;
     bool is_loopback;
     bool allow_remote;
+    bool tls_self;
     bool quiet;
+    char host[INET6_ADDRSTRLEN]; /* of address, as text */
+    const char *first_org;
+    bool default_token;
 };
 
 enum option_id {
     OPTION_LISTEN,
     OPTION_CERT,
     OPTION_KEY,
+    OPTION_TLS_SELF,
     OPTION_ORG,
     OPTION_TOKEN,
     OPTION_STATE,
@@ -3896,8 +4045,9 @@ static const struct {
     const char *help;
 } option_table[OPTION_COUNT] = {
     {"--listen", "HOST:PORT", "where to listen; port 0 takes a free one (" DEFAULT_LISTEN ")"},
-    {"--cert", "FILE", "PEM certificate chain, the server's first; required"},
-    {"--key", "FILE", "PEM private key, RSA or EC; required"},
+    {"--cert", "FILE", "PEM certificate chain, the server's first; this and --key, or --tls-self"},
+    {"--key", "FILE", "PEM private key, RSA or EC"},
+    {"--tls-self", NULL, "make a throw-away authority by the openssl program and tell its file"},
     {"--org", "ID", "an organization; may repeat (" DEFAULT_ORG ")"},
     {"--token", "TOKEN[=SCOPES]",
      "a dev token, good for every organization; may repeat\n"
@@ -3919,7 +4069,8 @@ static const struct {
 static void print_help(void)
 {
     size_t i;
-    printf("usage: hathora-emulator --cert FILE --key FILE [OPTIONS]\n\n"
+    printf("usage: hathora-emulator --cert FILE --key FILE [OPTIONS]\n"
+           "       hathora-emulator --tls-self [OPTIONS]\n\n"
            "Stands in for the Hathora Tokens V1 API. Prints \"listening on https://HOST:PORT\" when ready,\n"
            "ends with SIGTERM or SIGINT. Created tokens serve as dev tokens of their organization.\n\n");
     for (i = 0; i < OPTION_COUNT; i++) {
@@ -4103,7 +4254,7 @@ static bool option_take(struct server *s, struct options *o, int id, const char 
     case OPTION_LISTEN: return option_listen(o, value);
     case OPTION_CERT: o->cert = value; return true;
     case OPTION_KEY: o->key = value; return true;
-    case OPTION_ORG: return option_org(s, value);
+    case OPTION_ORG: o->first_org = o->first_org != NULL ? o->first_org : value; return option_org(s, value);
     case OPTION_TOKEN: return option_token(s, value);
     case OPTION_STATE: o->state = value; return true;
     case OPTION_FAULT: return option_fault(s, value);
@@ -4114,6 +4265,7 @@ static bool option_take(struct server *s, struct options *o, int id, const char 
     case OPTION_IDLE_TIMEOUT: return option_number(name, value, 1, MAX_TIMEOUT_MS, &o->idle_timeout_ms);
     case OPTION_REQUEST_TIMEOUT: return option_number(name, value, 1, MAX_TIMEOUT_MS, &o->request_timeout_ms);
     case OPTION_ALLOW_REMOTE: o->allow_remote = true; return true;
+    case OPTION_TLS_SELF: o->tls_self = true; return true;
     default: o->quiet = true; return true;
     }
 }
@@ -4166,14 +4318,16 @@ static int options_parse(struct server *s, struct options *o, int argc, char **a
             return 2;
         }
     }
-    if (o->cert == NULL || o->key == NULL) {
-        usage("--cert and --key are required");
+    if (o->tls_self ? o->cert != NULL || o->key != NULL : o->cert == NULL || o->key == NULL) {
+        usage(o->tls_self ? "--tls-self stands without --cert and --key"
+                          : "--cert and --key are required, or --tls-self");
         return 2;
     }
     if (!o->is_loopback && !o->allow_remote) {
         usage("--listen names an address that is not loopback; --allow-remote permits that");
         return 2;
     }
+    o->default_token = s->store.dev_token_count == 0;
     if ((s->store.org_count == 0 && !option_org(s, DEFAULT_ORG)) ||
         (s->store.dev_token_count == 0 && !option_token(s, DEFAULT_TOKEN))) {
         return 2;
@@ -4294,22 +4448,78 @@ static bool port_file_write(const char *path, uint16_t port)
     return ok;
 }
 
-static bool announce(const struct options *o, uint16_t port)
+/* A word for a shell. */
+static void put_word(const char *word)
 {
-    char host[INET6_ADDRSTRLEN] = "";
+    const char *c;
+    if (word[0] != 0 &&
+        word[strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:")] == 0) {
+        fputs(word, stdout);
+        return;
+    }
+    putchar('\'');
+    for (c = word; *c != 0; c++) {
+        if (*c == '\'') {
+            fputs("'\\'", stdout);
+        }
+        putchar(*c);
+    }
+    putchar('\'');
+}
+
+/* The command to try, behind the ready line. A dev token that somebody chose is a secret. */
+static void announce_self(const struct self *self, const struct options *o, uint16_t port)
+{
     bool is_v6 = o->address.ss_family == AF_INET6;
-    const void *address = is_v6 ? (const void *)&((const struct sockaddr_in6 *)&o->address)->sin6_addr
-                                : (const void *)&((const struct sockaddr_in *)&o->address)->sin_addr;
+    const char *host = o->is_loopback ? "localhost" : o->host;
+    printf(is_v6 && !o->is_loopback ? "try: hathora-tokens --endpoint https://[%s]:%u"
+                                    : "try: hathora-tokens --endpoint https://%s:%u",
+           host, (unsigned)port);
+    if (o->prefix[0] != 0) {
+        put_word(o->prefix);
+    }
+    fputs(" --ca-file ", stdout);
+    put_word(self->paths[SELF_CA]);
+    fputs(" --org ", stdout);
+    put_word(o->first_org != NULL ? o->first_org : DEFAULT_ORG);
+    fputs(o->default_token ? " --token " DEFAULT_TOKEN " list\n" : " --token ... list\n", stdout);
+}
+
+static bool announce(const struct options *o, const struct self *self, uint16_t port)
+{
+    bool is_v6 = o->address.ss_family == AF_INET6;
     if (o->port_file != NULL && !port_file_write(o->port_file, port)) {
         fprintf(stderr, "hathora-emulator: %s: %s\n", o->port_file, strerror(errno));
         return false;
     }
-    inet_ntop(o->address.ss_family, address, host, sizeof host);
-    printf(is_v6 ? "listening on https://[%s]:%u\n" : "listening on https://%s:%u\n", host, (unsigned)port);
+    printf(is_v6 ? "listening on https://[%s]:%u\n" : "listening on https://%s:%u\n", o->host,
+           (unsigned)port);
+    if (self->folder != NULL) {
+        announce_self(self, o, port);
+    }
     if (fflush(stdout) != 0) {
         fprintf(stderr, "hathora-emulator: standard output: %s\n", strerror(errno));
         return false;
     }
+    return true;
+}
+
+static void host_text(struct options *o)
+{
+    const void *address = o->address.ss_family == AF_INET6
+                              ? (const void *)&((const struct sockaddr_in6 *)&o->address)->sin6_addr
+                              : (const void *)&((const struct sockaddr_in *)&o->address)->sin_addr;
+    inet_ntop(o->address.ss_family, address, o->host, sizeof o->host);
+}
+
+/* Only the authority's certificate stays. */
+static bool self_begin(struct server *s, struct options *o)
+{
+    if (!self_folder(&s->self) || !self_make(&s->self, o->host)) {
+        return false;
+    }
+    o->cert = s->self.paths[SELF_LEAF];
+    o->key = s->self.paths[SELF_LEAF_KEY];
     return true;
 }
 
@@ -4324,9 +4534,11 @@ static void raise_file_limit(void)
     }
 }
 
-static bool run(struct server *s, const struct options *o)
+static bool run(struct server *s, struct options *o)
 {
     uint16_t port;
+    bool loaded;
+    host_text(o);
     s->prefix = o->prefix;
     s->prefix_len = strlen(o->prefix);
     s->idle_timeout_ms = o->idle_timeout_ms;
@@ -4339,10 +4551,11 @@ static bool run(struct server *s, const struct options *o)
     if (o->port_file != NULL) {
         (void)unlink(o->port_file);
     }
-    return keys_load(&s->keys, o->cert, o->key) && random_begin(s, o) &&
-           (o->state == NULL || state_open(&s->state, &s->store, &s->json)) &&
-           tokens_generate(s, o->tokens) && signals_begin() && listen_begin(s, o, &port) &&
-           announce(o, port) && serve_forever(s);
+    loaded = signals_begin() && (!o->tls_self || self_begin(s, o)) && keys_load(&s->keys, o->cert, o->key);
+    self_remove(&s->self, SELF_CA_KEY);
+    return loaded && random_begin(s, o) && (o->state == NULL || state_open(&s->state, &s->store, &s->json)) &&
+           tokens_generate(s, o->tokens) && listen_begin(s, o, &port) && announce(o, &s->self, port) &&
+           serve_forever(s);
 }
 
 static void server_free(struct server *s)
@@ -4364,6 +4577,7 @@ static void server_free(struct server *s)
         close(urandom_fd);
     }
     keys_free(&s->keys);
+    self_free(&s->self);
     store_free(&s->store);
     wipe(s, sizeof *s);
     free(s);

@@ -64,6 +64,7 @@ find_lacking() {
             program curl curl ca-certificates
             program node nodejs
             program npm npm
+            program wrk wrk
             cmocka
             compiles 'int main(void) { return 0; }' '-fsanitize=address,undefined' "$sanitizers"
             compiles '#include <uv.h>\nint main(void) { return uv_version() == 0; }' -luv libuv1-dev

@@ -1839,6 +1839,100 @@ static void killed_emulator_loses_no_acknowledged_token(void **state)
     live_clear(&acknowledged);
 }
 
+/* ---- Its own authority. ---- */
+
+/* The emulator with --tls-self and up to four more words, the last NULL; at its first two lines. */
+static struct live_process *start_self(const char *const *more)
+{
+    const char *argv[8] = {live_emulator(), "--tls-self", NULL};
+    const char *env[2] = {NULL, NULL};
+    static char temporary[600];
+    struct live_command command;
+    size_t i;
+    snprintf(temporary, sizeof temporary, "TMPDIR=%s", live_folder());
+    env[0] = temporary;
+    for (i = 0; more[i] != NULL; i++) {
+        argv[2 + i] = more[i];
+    }
+    memset(&command, 0, sizeof command);
+    command.argv = argv;
+    command.env = env;
+    return live_start(&command);
+}
+
+/* How many entries the folder of the running test has whose names begin so. */
+static size_t left_over(void)
+{
+    const char *const argv[] = {"sh", "-c", "ls -A \"$0\" | grep -c hathora-emulator", live_folder(), NULL};
+    return (size_t)strtoul(run_words(argv, NULL, 0)->out.ptr, NULL, 10);
+}
+
+static void own_authority_serves_and_tells_a_command_that_works(void **state)
+{
+    static const char *const none[] = {NULL};
+    struct live_process *server = start_self(none), *tried;
+    const char *argv[] = {"sh", "-c", NULL, NULL};
+    char line[1200];
+    const char *at;
+    (void)state;
+    at = server->out.ptr + live_await_output(server, "try: hathora-tokens ", 0);
+    live_await_output(server, " list\n", 0);
+    at = strstr(server->out.ptr, "try: hathora-tokens ");
+    assert_true(strncmp(server->out.ptr, "listening on https://127.0.0.1:", 31) == 0);
+    snprintf(line, sizeof line, "%s%.*s", live_tool(), (int)strcspn(at + 19, "\n"), at + 19);
+    argv[2] = line;
+    tried = run_words(argv, NULL, 0);
+    assert_int_equal(tried->status, 0);
+    assert_true(strncmp(tried->out.ptr, "ID ", 3) == 0);
+    assert_int_equal(left_over(), 1);
+    live_signal(server, SIGTERM);
+    live_end(server);
+    assert_int_equal(server->status, 0);
+    assert_int_equal(left_over(), 0);
+}
+
+static void own_authority_keeps_no_key_on_the_disk(void **state)
+{
+    static const char *const none[] = {NULL};
+    struct live_process *server = start_self(none);
+    const char *const argv[] = {"sh", "-c", "cd \"$0\"/hathora-emulator.* && ls -A", live_folder(), NULL};
+    (void)state;
+    live_await_output(server, " list\n", 0);
+    assert_string_equal(run_words(argv, NULL, 0)->out.ptr, "ca.pem\n");
+    live_signal(server, SIGTERM);
+    live_end(server);
+}
+
+static void own_authority_never_tells_a_chosen_token(void **state)
+{
+    static const char *const more[] = {"--token", TOKEN, "--org", "a'b", NULL};
+    struct live_process *server = start_self(more);
+    (void)state;
+    live_await_output(server, " --org 'a'\\''b' --token ... list\n", 0);
+    assert_false(live_contains(&server->out, TOKEN));
+    live_signal(server, SIGTERM);
+    live_end(server);
+}
+
+static void own_authority_without_openssl_says_what_to_do(void **state)
+{
+    const char *const argv[] = {"env", "PATH=/nonexistent", NULL, emulator_file(), "--tls-self", NULL};
+    const char *words[6];
+    struct live_process *server;
+    char temporary[600];
+    (void)state;
+    memcpy(words, argv, sizeof words);
+    snprintf(temporary, sizeof temporary, "TMPDIR=%s", live_folder());
+    words[2] = temporary;
+    server = run_words(words, NULL, 0);
+    assert_one_line(server, 1);
+    assert_true(live_contains(&server->err,
+                              "--tls-self needs the openssl program; without it give --cert and --key"));
+    assert_int_equal(left_over(), 0);
+    server = run_emulator("--tls-self", "--cert", live_certificate("leaf.pem"), NULL);
+    assert_one_line(server, 2);
+}
+
 /* ---- The log. ---- */
 
 static void log_has_one_line_a_request_and_no_secret(void **state)
@@ -1928,6 +2022,10 @@ int main(void)
         LIVE_TEST(state_belongs_to_one_process),
         LIVE_TEST(full_disk_loses_nothing_that_was_acknowledged),
         LIVE_TEST(killed_emulator_loses_no_acknowledged_token),
+        LIVE_TEST(own_authority_serves_and_tells_a_command_that_works),
+        LIVE_TEST(own_authority_keeps_no_key_on_the_disk),
+        LIVE_TEST(own_authority_never_tells_a_chosen_token),
+        LIVE_TEST(own_authority_without_openssl_says_what_to_do),
         LIVE_TEST(log_has_one_line_a_request_and_no_secret),
         LIVE_TEST(quiet_has_no_log),
     };
