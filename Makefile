@@ -35,7 +35,7 @@ SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
 OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.c examples/*.cpp)
 TIDY = $(wildcard tools/*.c) $(EXAMPLE_SOURCES)
 
-.PHONY: all need check coverage test-programs demo examples lint clean help
+.PHONY: all need check coverage test-programs demo examples longest-poll lint clean help
 .DELETE_ON_ERROR:
 
 all: $(addprefix build/,$(TOOLS))
@@ -47,6 +47,7 @@ help:
 	@echo 'make coverage  lines and branches of the header that the plain unit tests and transcripts reach'
 	@echo 'make demo      list, create and revoke against a local emulator over verified TLS'
 	@echo 'make examples  the programs of examples/, in build/examples/'
+	@echo 'make longest-poll  measure the longest time that one poll takes, and where'
 	@echo 'make lint      formatting, static analysis, shell scripts'
 	@echo 'make fuzz      run each fuzz target for FUZZ_SECONDS (180); fuzz-replay: their seeds alone'
 	@echo 'make clean     remove the programs, and all that the targets above left in build/'
@@ -80,6 +81,10 @@ build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors: priva
 build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors: build/examples/trusted_anchors.h
 build/examples/worker_thread build/san/examples/worker_thread: BEARSSL += -pthread
 
+# A measurement, no test: its figures are the machine's and the moment's.
+longest-poll: all build/bench/longest_poll build/certs/made
+	sh tests/bench/longest_poll.sh
+
 lint:
 	sh tools/need.sh build demo lint
 	$(MAKE) build/examples/trusted_anchors.h
@@ -90,7 +95,7 @@ lint:
 
 clean:
 	rm -rf build/hathora-* build/mkanchors build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
-	    build/compile build/checks build/results build/live build/fuzz build/coverage \
+	    build/compile build/checks build/results build/live build/fuzz build/bench build/coverage \
 	    build/bearssl build/bear-* build/bearssl.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
@@ -143,6 +148,10 @@ build/coverage/%: tests/unit/%.c $(HEADERS)
 build/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(HARNESS) $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
+
+build/bench/%: tests/bench/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
 
 build/san/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
 	@mkdir -p $(@D)

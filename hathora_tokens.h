@@ -112,9 +112,9 @@
                  }
              } while (state == HTOK_STATE_PENDING || state == HTOK_STATE_ITEM);
          }
-     poll() never waits. Its longest step is a public-key operation of the TLS handshake: milliseconds on a desktop
-     CPU, far more on a microcontroller, and only when a connection is made; poll on a thread of your own where that
-     is too long. An event loop asks htok_client_wait() for the descriptor, the direction and the milliseconds.
+     poll() never waits. Its longest step takes in one TLS record of a full handshake, with the public-key operations
+     of its messages: milliseconds on a desktop CPU, far more on a microcontroller, and only when a connection is
+     made without resuming a session; poll on a thread of your own where that is too long. An event loop asks htok_client_wait() for the descriptor, the direction and the milliseconds.
 
    SECURITY
      The server's chain, name and dates are always checked; there is no switch to turn that off. Beyond
@@ -669,8 +669,9 @@ HATHORA_TOKENS_API htok_kind htok_create_org_token_start(htok_client *client,
 HATHORA_TOKENS_API htok_kind htok_revoke_org_token_start(htok_client *client, const char *org_token_id,
                                                          const htok_call_options *options);
 
-/* Takes the call one step further and returns at once: a bounded number of transport steps, at most one of
-   them a handshake step with public-key arithmetic. After the end it repeats the verdict. */
+/* Takes the call one step further and returns at once: a bounded number of transport steps. While a
+   connection is being made it takes in at most one TLS record, with the public-key arithmetic that the
+   messages in it ask for. After the end it repeats the verdict. */
 HATHORA_TOKENS_API htok_state htok_client_poll(htok_client *client);
 
 /* What to wait for before the next poll: fits poll(), epoll, libuv and a frame loop alike. */
@@ -8316,7 +8317,7 @@ static void htoki_exchange_tls(htok_client *c)
     c->again = true;
 }
 
-/* At most one record is taken in, so at most one public-key step is run. */
+/* At most one record is taken in, whose messages may ask for several public-key operations. */
 static void htoki_handshake(htok_client *c)
 {
     htoki_tls_send(c);
