@@ -52,6 +52,7 @@ key() {
     '') ec_key "$1.key" P-256 ;;
     P-*) ec_key "$1.key" "$2" ;;
     Ed25519) quiet openssl genpkey -algorithm ED25519 -out "$1.key" ;;
+    RSA-PSS) quiet openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -out "$1.key" ;;
     *) cp "$work/$2.key" "$1.key" ;;
     esac
 }
@@ -77,10 +78,12 @@ signed() {
     printf '%b' "$4" >"$work/extensions"
     serial=$((serial + 1))
     quiet openssl req -new -sha256 -config "$work/empty.cnf" -subj "/CN=$3" -key "$1.key" -out "$work/request"
+    # The words of signing are arguments.
+    # shellcheck disable=SC2086
     quiet openssl x509 -req "-${6-sha256}" -in "$work/request" -CA "$2.pem" -CAkey "$2.key" -set_serial "$serial" \
-        -days 30 -extfile "$work/extensions" -out "$1.pem"
+        -days 30 -extfile "$work/extensions" -out "$1.pem" $signing
 }
-serial=1000
+serial=1000 signing=
 
 # dated NAME ISSUER SUBJECT EXTENSIONS FROM TO: the same with dates; a NAME that is ISSUER signs itself.
 dated() {
@@ -115,6 +118,8 @@ for bits in 1024 2048 3072; do
 done
 rsa_key "$work/RSA-4096.key" 4096
 rsa_key "$work/RSA-4096b.key" 4096
+# Five primes are found much sooner than two; the public key is of the same form.
+quiet openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:8192 -pkeyopt rsa_keygen_primes:5 -out "$work/RSA-8192.key"
 
 # Roots.
 self root 'Test root' "$root"
@@ -124,6 +129,12 @@ self twin 'Test root' "$root" P-384
 self twinrsa 'Test root RSA' "$root" RSA-4096b
 self limited 'Limited root' "$root"'nameConstraints=critical,permitted;DNS:other.example\n'
 self rootv1 'Version 1 root' ''
+self root521 'P-521 root' "$root" P-521
+self root8192 'RSA-8192 root' "$root" RSA-8192
+self rootshort 'Short root' "$last"
+self rootlimitedaddress 'Root of addresses' "$root"'nameConstraints=critical,permitted;IP:10.0.0.0/255.0.0.0\n'
+self rootunknown 'Unknown root' "$root"'1.2.3.4=critical,ASN1:NULL\n'
+self rootclient 'Client root' "$root"'extendedKeyUsage=clientAuth\n'
 dated old old 'Old root' "$root" 20100101000000Z 20200101000000Z
 
 # Keys and signatures.
@@ -140,6 +151,13 @@ signed sha512 rootrsa server "$leaf" RSA-2048 sha512
 signed sha1 rootrsa server "$leaf" RSA-2048 sha1
 signed undertwinrsa twinrsa server "$leaf" RSA-2048
 signed ed25519 root server "$leaf" Ed25519
+signed rsa8192 rootrsa server "$leaf" RSA-8192
+signed psskey rootrsa server "$leaf" RSA-PSS
+signing='-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32'
+signed pss rootrsa server "$leaf" RSA-2048
+signing=
+signed under521 root521 server "$leaf" P-521
+signed under8192 root8192 server "$leaf" RSA-2048
 signed encipher rootrsa server "${names}"'keyUsage=critical,keyEncipherment\n' RSA-2048
 
 # Names.
@@ -154,6 +172,7 @@ for number in 1 2 3 4 5 6 7 8 9 10 11 12; do
     many="${many}DNS:host$number.elsewhere.example,"
 done
 signed many root server "${many}IP:10.1.2.3\n"
+signed addresses root server 'subjectAltName=IP:10.1.2.3,IP:2001:db8::1\n'
 label=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 signed long root server "subjectAltName=DNS:$label.$label.$label.$label.example\n"
 
@@ -161,12 +180,17 @@ signed long root server "subjectAltName=DNS:$label.$label.$label.$label.example\
 dated expired root server "$leaf" 20200101000000Z 20210101000000Z
 dated notyet root server "$leaf" 20900101000000Z 20910101000000Z
 signed underold old server "$leaf"
+dated intexpired root 'Intermediate expired' "$last" 20200101000000Z 20210101000000Z
+signed byexpired intexpired server "$leaf"
+dated intnotyet root 'Intermediate not yet valid' "$last" 20900101000000Z 20910101000000Z
+signed bynotyet intnotyet server "$leaf"
 
 # Usages.
 signed client root server "${names}"'extendedKeyUsage=clientAuth\n'
 signed criticalclient root server "${names}"'extendedKeyUsage=critical,clientAuth\n'
 signed criticalboth root server "${names}"'extendedKeyUsage=critical,serverAuth,clientAuth\n'
 signed any root server "${names}"'extendedKeyUsage=anyExtendedKeyUsage\n'
+signed criticalany root server "${names}"'extendedKeyUsage=critical,anyExtendedKeyUsage\n'
 signed nousage root server "${names}"
 signed critical root server "${names}"'1.2.3.4=critical,ASN1:NULL\n'
 signed authority root server "${names}"'basicConstraints=CA:TRUE\n'
@@ -188,7 +212,32 @@ below softnames "$last"'nameConstraints=permitted;DNS:elsewhere.example\n'
 below nonames "$last"'nameConstraints=critical,excluded;DNS:localhost\n'
 below addresses "$last"'nameConstraints=critical,permitted;IP:127.0.0.0/255.0.0.0\n'
 below noaddresses "$last"'nameConstraints=critical,excluded;IP:0.0.0.0/0.0.0.0\n'
+below softnonames "$last"'nameConstraints=excluded;DNS:localhost\n'
+below softaddresses "$last"'nameConstraints=permitted;IP:10.0.0.0/255.0.0.0\n'
+below softnoaddresses "$last"'nameConstraints=excluded;IP:127.0.0.0/255.0.0.0\n'
+below six "$last"'nameConstraints=critical,permitted;IP:::/::\n'
+below nosix "$last"'nameConstraints=critical,excluded;IP:::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\n'
 below mail "$last"'nameConstraints=critical,permitted;email:x.example\n'
+below softmail "$last"'nameConstraints=permitted;email:x.example\n'
+below any "$last"'extendedKeyUsage=anyExtendedKeyUsage\n'
+below 384 "$last" root P-384
+below 521 "$last" root P-521
+for bits in 1024 8192; do
+    signed "int$bits" rootrsa "Intermediate RSA-$bits" "$last" "RSA-$bits"
+    signed "by$bits" "int$bits" server "$leaf"
+done
+signed inted25519 root 'Intermediate Ed25519' "$last" Ed25519
+signed byed25519 inted25519 server "$leaf" '' null
+signed intsha1 rootrsa 'Intermediate SHA-1' "$last" RSA-2048 sha1
+signed bysha1 intsha1 server "$leaf" RSA-2048
+below long "$root"
+signed intlong2 intlong 'Intermediate long 2' "$last"
+signed bylong2 intlong2 server "$leaf"
+signed intshort rootshort 'Intermediate short' "$last"
+signed byshort intshort server "$leaf"
+signed underunknown rootunknown server "$leaf"
+signed underclient rootclient server "$leaf"
+signed bylimitedaddress rootlimitedaddress server "$leaf"
 signed intdeep intplain 'Intermediate deep' "$last"
 signed bydeep intdeep server "$leaf"
 signed bylimited limited server "$leaf"
@@ -208,6 +257,7 @@ cat twin.pem root.pem >twinroot.pem
 cat rootrsa.pem twinrsa.pem >rsatwin.pem
 cat twinrsa.pem rootrsa.pem >twinrsaroot.pem
 cat intdeep.pem intplain.pem >deep.pem
+cat intlong2.pem intlong.pem >long2.pem
 cat intplain.pem root.pem >withroot.pem
 cat root.pem intplain.pem >wrongorder.pem
 quiet openssl x509 -in root.pem -trustout -addreject serverAuth -out rejected.pem
