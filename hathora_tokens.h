@@ -5456,8 +5456,8 @@ static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, 
                                                          : "well-formed certificates before it: ");
     htoki_put_decimal(&w, number);
     if (number != 0 && reason == HTOK_REASON_TRUST_EMPTY) {
-        htoki_put_text(
-            &w, ", all expired or with another key than RSA of 2048 to 4096 bits, P-256, P-384 or P-521");
+        htoki_put_text(&w, ", all expired, limited to other uses or with another key than RSA of 2048 to "
+                           "4096 bits, P-256, P-384 or P-521");
         if (now != NULL) {
             htoki_put_text(&w, "; checked at ");
             htoki_put_date(&w, now);
@@ -5596,9 +5596,9 @@ typedef struct htoki_x509 {
     htok_reason reason;
     htok_reason refusal; /* ours, if the chain is good otherwise, and why */
     const char *why;
-    unsigned char anchor_count, seen_count;
+    unsigned char anchor_unfit, anchor_count, seen_count;
     bool begun, active, judged, malformed, passed, direct, pinned, anchor_pinned;
-    bool expired_roots, anchor_expired, anchor_other_id, name_ok;
+    bool expired_roots, anchor_other_id, name_ok;
     char now[14];
     unsigned char seen[HTOKI_SEEN_PINS][32];
     unsigned char anchor_name[33];
@@ -5631,6 +5631,35 @@ static bool htoki_trees_refuse(const htoki_der *d)
     return d->excluded || (d->permitted_seen && !d->permitted) || d->tree_unknown;
 }
 
+/* Why a trusted certificate of the issuer's name vouches for nothing here; 0: it may. */
+static const char *const htoki_unfit[] = {
+    "",
+    "is no CA's",
+    "has expired",
+    "is not valid yet",
+    "may not, by its keyUsage or path length",
+    "is of no use: its key, its extendedKeyUsage or a critical extension",
+    "does not allow the host, by its name constraints"};
+
+static unsigned char htoki_anchor_unfit(const htoki_x509 *x, const htoki_der *root, const htoki_root_key *key,
+                                        bool direct)
+{
+    bool self_signed_v1 = !root->extended && memcmp(root->subject, root->issuer, 32) == 0;
+    if (!direct && !root->ca && !self_signed_v1) {
+        return 1;
+    }
+    if (!x->expired_roots && memcmp(root->not_after, x->now, sizeof x->now) < 0) {
+        return 2;
+    }
+    if (memcmp(root->not_before, x->now, sizeof x->now) > 0) {
+        return 3;
+    }
+    if (!direct && (root->signs_nothing || (root->path_limited && x->number > root->path_length))) {
+        return 4;
+    }
+    return !htoki_root_usable(root, key) ? 5 : htoki_trees_refuse(root) ? 6 : 0;
+}
+
 /* A trusted certificate of the right name becomes an anchor, if it is fit for it. The server's own
    certificate among the trusted ones (same subject, key and, in both, the host's name) is trusted as it is,
    whoever signed it; BearSSL calls that direct trust. */
@@ -5639,20 +5668,14 @@ static void htoki_anchor_take(htoki_x509 *x, const htoki_der *root, const htoki_
     const htoki_der *d = &x->der;
     bool direct = d->role == HTOKI_ROLE_SERVER && memcmp(root->subject, d->subject, 32) == 0 &&
                   memcmp(root->key_hash, d->key_hash, 32) == 0 && root->name_found;
-    bool self_signed_v1 = !root->extended && memcmp(root->subject, root->issuer, 32) == 0;
     br_x509_trust_anchor *anchor;
-    if (!direct && (memcmp(root->subject, d->issuer, 32) != 0 || (!root->ca && !self_signed_v1))) {
+    unsigned char unfit;
+    if (!direct && memcmp(root->subject, d->issuer, 32) != 0) {
         return;
     }
-    if (!x->expired_roots && memcmp(root->not_after, x->now, sizeof x->now) < 0) {
-        x->anchor_expired = true;
-        return;
-    }
-    if (memcmp(root->not_before, x->now, sizeof x->now) > 0 ||
-        (!direct && (root->signs_nothing || (root->path_limited && x->number > root->path_length)))) {
-        return;
-    }
-    if (!htoki_root_usable(root, key) || htoki_trees_refuse(root)) {
+    unfit = htoki_anchor_unfit(x, root, key, direct);
+    if (unfit != 0) {
+        x->anchor_unfit = unfit;
         return;
     }
     if (!direct && !any_id && d->key_id_len != 0 && root->key_id_len != 0 &&
@@ -5731,6 +5754,7 @@ static void htoki_anchors_find(htoki_x509 *x)
     x->anchor_count = 0;
     x->used = 0;
     x->anchor_other_id = false;
+    x->anchor_unfit = 0;
     x->reference.names_len = HTOKI_NAMES_BYTES; /* the store now holds keys: no more names */
     htoki_anchors_scan(x, false);
     if (x->anchor_count == 0 && x->anchor_other_id) {
@@ -5921,8 +5945,9 @@ static void htoki_put_distrust(htoki_writer *w, const htoki_x509 *x)
         htoki_put_text(w, "a certificate in the server's chain is not from the issuer of the one before");
     } else if (x->anchor_count != 0) {
         htoki_put_text(w, "a trusted certificate has the issuer's name, but did not sign");
-    } else if (x->anchor_expired) {
-        htoki_put_text(w, "the trusted certificate that may have signed has expired");
+    } else if (x->anchor_unfit != 0) {
+        htoki_put_text(w, "the trusted certificate that may have signed ");
+        htoki_put_text(w, htoki_unfit[x->anchor_unfit]);
     } else {
         htoki_put_text(w, "the server sent ");
         htoki_put_decimal(w, x->number);

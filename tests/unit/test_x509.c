@@ -496,7 +496,8 @@ static void a_trusted_certificate_is_not_trusted_before_its_time(void **state)
         {.label = "future root",
          .chain = {LEAF},
          .roots = {{.subject = "Root", .key = 1, .extensions = CA_NAMED, .not_before = "300101000000Z"}},
-         NO_TRUST},
+         NO_TRUST,
+         .detail = "the trusted certificate that may have signed is not valid yet"},
     };
     (void)state;
     CHECK_CASES(cases);
@@ -664,7 +665,11 @@ static void only_authorities_sign(void **state)
          SIGNER_WITH("ca! raw!:2a0304=0500"),
          INVALID(BR_ERR_X509_CRITICAL_EXTENSION)},
         {.label = "unknown extension", SIGNER_WITH("ca! raw:2a0304=0500"), GOOD},
-        {.label = "trusted but no authority", .chain = {LEAF_OF_INT}, .roots = {INT_WITH("notca")}, NO_TRUST},
+        {.label = "trusted but no authority",
+         .chain = {LEAF_OF_INT},
+         .roots = {INT_WITH("notca")},
+         NO_TRUST,
+         .detail = "the trusted certificate that may have signed is no CA's"},
         {.label = "trusted, version 1, not self-signed",
          .chain = {LEAF_OF_INT},
          .roots = {INT_WITH(NULL)},
@@ -726,11 +731,13 @@ static void a_trusted_authority_s_own_limits_hold(void **state)
         {.label = "path length 0, intermediate below",
          .chain = {LEAF_OF_INT, INT},
          .roots = {ROOT_WITH("ca!:0")},
-         NO_TRUST},
+         NO_TRUST,
+         .detail = "may not, by its keyUsage or path length"},
         {.label = "keyUsage without keyCertSign",
          .chain = {LEAF},
          .roots = {ROOT_WITH("ca! ku!:0780")},
-         NO_TRUST},
+         NO_TRUST,
+         .detail = "may not, by its keyUsage or path length"},
     };
     (void)state;
     CHECK_CASES(cases);
@@ -909,7 +916,11 @@ static void extended_key_usage_must_allow_a_server(void **state)
 static void a_root_with_a_critical_extension_of_unknown_meaning_signs_nothing(void **state)
 {
     static const chain_case cases[] = {
-        {.label = "unknown", .chain = {LEAF}, .roots = {ROOT_WITH("ca! raw!:2a0304=0500")}, NO_TRUST},
+        {.label = "unknown",
+         .chain = {LEAF},
+         .roots = {ROOT_WITH("ca! raw!:2a0304=0500")},
+         NO_TRUST,
+         .detail = "is of no use: its key, its extendedKeyUsage or a critical extension"},
         {.label = "unknown, not critical",
          .chain = {LEAF},
          .roots = {ROOT_WITH("ca! raw:2a0304=0500")},
@@ -995,7 +1006,8 @@ static void name_constraints_hold_for_the_host(void **state)
         {.label = "root permits another",
          .chain = {LEAF},
          .roots = {ROOT_WITH("ca! nc!:d=other.example")},
-         NO_TRUST},
+         NO_TRUST,
+         .detail = "does not allow the host, by its name constraints"},
         {.label = "root permits", .chain = {LEAF}, .roots = {ROOT_WITH("ca! nc!:d=test.example")}, GOOD},
         {.label = "root excludes", .chain = {LEAF}, .roots = {ROOT_WITH("ca! nc:/d=test.example")}, NO_TRUST},
         {.label = "upper intermediate excludes",
@@ -1179,7 +1191,8 @@ static void rsa_keys_have_2048_to_4096_bits(void **state)
                      rows[i].root_usable ? HTOK_OK : HTOK_INVALID_REQUEST_ERROR, label);
         check_number(e.reason, rows[i].root_usable ? HTOK_REASON_NONE : HTOK_REASON_TRUST_EMPTY, label);
         check(rows[i].root_usable ||
-                  strstr(e.detail, "certificates: 1, all expired or with another key than RSA"),
+                  strstr(e.detail,
+                         "certificates: 1, all expired, limited to other uses or with another key than RSA"),
               "%s: %s", label, e.detail);
         free(hex.text);
         free(root.text);
@@ -2038,11 +2051,11 @@ static void an_expired_root_counts_only_where_the_time_is_known(void **state)
     assert_int_equal(htoki_trust_check(htoki_view(text.text, text.len), true, 1600000000, &e), HTOK_OK);
     assert_int_equal(htoki_trust_check(htoki_view(text.text, text.len), true, NOW, &e),
                      HTOK_INVALID_REQUEST_ERROR);
-    check_text(
-        e.detail,
-        "certificates: 1, all expired or with another key than RSA of 2048 to 4096 bits, P-256, P-384 or "
-        "P-521; checked at 2026-11-24 06:00 UTC",
-        "detail");
+    check_text(e.detail,
+               "certificates: 1, all expired, limited to other uses or with another key than RSA of 2048 to "
+               "4096 bits, P-256, P-384 or "
+               "P-521; checked at 2026-11-24 06:00 UTC",
+               "detail");
     free(text.text);
 }
 
