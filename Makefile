@@ -45,6 +45,7 @@ help:
 	@echo 'make need      install what building, testing and linting lack (Debian)'
 	@echo 'make check     build and run all tests, plain and sanitized; installs what they lack'
 	@echo 'make coverage  lines and branches of the header that the plain unit tests and transcripts reach'
+	@echo 'make mutate    MUTANTS (360) small changes to the header, chosen by SEED (1): do the tests notice?'
 	@echo 'make demo      list, create and revoke against a local emulator over verified TLS'
 	@echo 'make examples  the programs of examples/, in build/examples/'
 	@echo 'make longest-poll  measure the longest time that one poll takes, and where'
@@ -95,10 +96,11 @@ lint:
 
 clean:
 	rm -rf build/hathora-* build/mkanchors build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
-	    build/compile build/checks build/results build/live build/fuzz build/bench build/coverage \
+	    build/compile build/checks build/results build/live build/fuzz build/bench build/coverage build/mutate \
 	    build/bearssl build/bear-* build/bearssl.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
+include tests/mutate/rules.mk
 
 build/hathora-%: tools/hathora-%.c $(HEADERS)
 	@mkdir -p $(@D)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# need.sh GROUP...: installs the Debian packages that the groups build, demo, test, coverage, lint and source lack, and no
-# others. Without apt-get it names them and fails when something is missing.
+# need.sh GROUP...: installs the Debian packages that the groups build, demo, test, coverage, mutate, lint and source
+# lack, and no others. Without apt-get it names them and fails when something is missing.
 set -eu
 
 cc=${CC:-cc}
@@ -81,6 +81,12 @@ find_lacking() {
             program gcovr gcovr
             cmocka
             ;;
+        mutate)
+            program gcc gcc libc6-dev
+            program tcc tcc
+            program python3 python3
+            cmocka
+            ;;
         lint)
             program clang clang
             program clang-format clang-format
@@ -95,7 +101,7 @@ find_lacking() {
             program flock util-linux
             ;;
         *)
-            echo "tools/need.sh: no group $group; there are build, demo, test, coverage, lint and source" >&2
+            echo "tools/need.sh: no group $group; there are build, demo, test, coverage, mutate, lint and source" >&2
             exit 2
             ;;
         esac

@@ -1308,9 +1308,19 @@ static void strike(const walk *w, const moment *at, fault f, unsigned step)
     bring_back();
 }
 
+/* FAULTS_EVERY=7 strikes at each seventh byte only, where all are too many: under a checker that is slow, or to find out
+   whether a change to the header is noticed at all. */
+static unsigned steps_between_faults(void)
+{
+    const char *text = getenv("FAULTS_EVERY");
+    unsigned long every = text ? strtoul(text, NULL, 10) : 1;
+    return every != 0 && every <= 1000 ? (unsigned)every : 1;
+}
+
 /* Steps of one byte each way. Returns how many there were. */
 static unsigned take_walk(const walk *w)
 {
+    const unsigned every = steps_between_faults();
     htok_state state = HTOK_STATE_PENDING;
     unsigned step = 0, faults = 0, items = 0, idle = 0;
     int f;
@@ -1345,8 +1355,9 @@ static unsigned take_walk(const walk *w)
         bool handshake = world.client->stage == HTOKI_STAGE_HANDSHAKE;
         size_t sent = world.sent, given = world.given;
         moment m = moment_at_hand(w);
-        for (f = FAULT_END;
-             f < FAULT_COUNT && (m.handshake || m.exchange || m.begin) && !m.whole && idle == 0; f++) {
+        for (f = FAULT_END; f < FAULT_COUNT && (m.handshake || m.exchange || m.begin) && !m.whole &&
+                            idle == 0 && step % every == 0;
+             f++) {
             if (fault_applies(w, &m, (fault)f, step)) {
                 strike(w, &m, (fault)f, step);
                 faults++;
@@ -1367,7 +1378,7 @@ static unsigned take_walk(const walk *w)
     check_number(items, w->operation == HTOKI_GET_ORG_TOKENS && w->reason == HTOK_REASON_NONE, w->name);
     check_number((htok_client_created(world.client) != NULL), w->answer == answer_created, w->name);
     check_number(htok_client_revoked(world.client), w->answer == answer_revoked, w->name);
-    check(faults > step, "%s: %u faults in %u steps", w->name, faults, step);
+    check(faults > step / every, "%s: %u faults in %u steps", w->name, faults, step);
     check_usable(w->tls);
     world_end();
     return step;
