@@ -123,6 +123,8 @@
      keys under 2048 bits and SHA-1 are refused. Revocation is not checked. The token goes to the endpoint's host
      alone and redirects are not followed. Secrets are borrowed, never copied to memory that outlives the call,
      and overwritten with '*' in any server text that reaches an error.
+     A client resumes TLS sessions, for a day after the certificates were verified and never past the end of one:
+     a resumed handshake checks none. htok_client_export_session() hands one to the next run of a program.
      Trusted certificates come from options.trust, options.trust_file, or by htok_client_create() from the system:
      a bundle at the usual paths of Linux, the BSDs, macOS and other Unix systems, or the ROOT store of Windows (in
      which Windows itself puts some roots only when its own TLS first meets them). All of a bundle is read or the
@@ -276,6 +278,9 @@ typedef enum htok_phase {
     X(RETRY_CODES, INVALID_REQUEST_ERROR, "not a list of statuses such as 429,5XX")                          \
     X(PIN_MALFORMED, INVALID_REQUEST_ERROR, "not sha256/ and the base64 of 32 bytes")                        \
     X(PROXY_USER, INVALID_REQUEST_ERROR, "a proxy's user holds a colon (RFC 7617 section 2)")                 \
+    X(SESSION_MALFORMED, INVALID_REQUEST_ERROR, "the exported TLS session is cut, damaged or of another version") \
+    X(SESSION_FOREIGN, INVALID_REQUEST_ERROR, "the TLS session is for another host, port, trust or pins")    \
+    X(SESSION_EXPIRED, INVALID_REQUEST_ERROR, "the TLS session may not be used any more, or the time is unknown") \
     X(TRUST_UNREADABLE, INVALID_REQUEST_ERROR, "the file of trusted certificates cannot be read")            \
     X(TRUST_EMPTY, INVALID_REQUEST_ERROR, "no usable trusted certificate was found")                         \
     X(TRUST_MALFORMED, INVALID_REQUEST_ERROR, "the trusted certificates are malformed")                      \
@@ -532,7 +537,8 @@ typedef struct htok_call_options {
 #define HTOK_NO_TIMEOUT         UINT32_MAX
 #define HTOK_DEFAULT_SERVER_URL "https://api.hathora.dev"
 #define HTOK_DEFAULT_USER_AGENT "hathora_tokens.h/" HTOK_VERSION
-#define HTOK_WORK_BYTES         4704          /* default work_bytes */
+#define HTOK_WORK_BYTES         4720          /* default work_bytes */
+#define HTOK_SESSION_BYTES      180           /* of an exported TLS session */
 #define HTOK_CLIENT_BYTES       (28u * 1024u) /* enough for a client with default sizes, at any alignment */
 
 typedef struct htok_client htok_client; /* opaque; lives in one block, which must not move */
@@ -696,6 +702,23 @@ HATHORA_TOKENS_API bool htok_client_revoked(const htok_client *client);
 /* Overwrites the last answer, with the plain-text token in it, as soon as the caller has used it. The next
    start and htok_client_close() do it too. */
 HATHORA_TOKENS_API void htok_client_wipe(htok_client *client);
+
+/* TLS sessions: programs that live for one call can spare the next one most of the handshake. */
+
+/* Writes the TLS session of the last https connection whose certificates were verified, HTOK_SESSION_BYTES of them, and
+   returns how many were written: 0 when there is none, the server gave it no id, its time is over, size is too small, or
+   the transport provides TLS. It is a secret: with it the connection can be read, and whoever can change it where it is
+   kept can pose as the server. Keep it as safe as the token, and wipe it after use. It serves for a day at most, never
+   past the end of a certificate that it rests on, and for the same host, port, trusted certificates and pins alone. */
+HATHORA_TOKENS_API size_t htok_client_export_session(const htok_client *client, void *buffer, size_t size);
+
+/* Takes an exported session for the host and port of options.server_url, between calls. An idle connection is closed.
+   The next handshake goes on with it, without certificates, if the server still knows it; if not, the handshake is a
+   whole one and nothing is lost. bytes are copied: wipe them. Errors, which a caller may well pass over, for the
+   client goes on without the session: InvalidRequestError (SESSION_MALFORMED, SESSION_FOREIGN, SESSION_EXPIRED;
+   HOOK_MISSING without TLS in this build), in the place of the last call's record; during a call InvalidRequestError,
+   and nothing is changed. */
+HATHORA_TOKENS_API htok_kind htok_client_import_session(htok_client *client, const void *bytes, size_t len);
 
 #ifndef HATHORA_TOKENS_NO_BLOCKING
 /* The calls below wait until the call has ended, in poll() on the wait of htok_client_wait(). They need the
@@ -5576,6 +5599,10 @@ static const br_hash_class htoki_name_hash_vtable = {sizeof(htoki_name_hash),
                                                      NULL};
 
 #define HTOKI_CHAIN_MAX 16 /* certificates that are looked at: each may cost the check of a signature */
+/* A session is resumed at most this long after its certificates were verified (RFC 5246 section F.1.4), and not past
+   the end of one of them: a resumed handshake checks none. */
+#define HTOKI_SESSION_SECONDS 86400
+
 #define HTOKI_SEEN_PINS 4
 
 /* BearSSL's validation with ours around it. Needed from the start to the end of a handshake, and no longer.
@@ -5600,6 +5627,8 @@ typedef struct htoki_x509 {
     bool begun, active, judged, malformed, passed, direct, pinned, anchor_pinned;
     bool expired_roots, anchor_other_id, name_ok;
     char now[14];
+    char until
+        [14]; /* the earliest end of a date that the verdict rests on, and of the longest that it may be used */
     unsigned char seen[HTOKI_SEEN_PINS][32];
     unsigned char anchor_name[33];
     unsigned char store[656]; /* keys of anchors, and before that the names */
@@ -5616,6 +5645,14 @@ static bool htoki_pin_match(const htoki_x509 *x, const unsigned char hash[32])
         }
     }
     return false;
+}
+
+/* The verdict of a chain holds no longer than each of its certificates. */
+static void htoki_x509_until(htoki_x509 *x, const char not_after[14])
+{
+    if (memcmp(not_after, x->until, sizeof x->until) < 0) {
+        memcpy(x->until, not_after, sizeof x->until);
+    }
 }
 
 /* Keeps the hash for the error: in a long chain those of the server, of its issuers, and the last. */
@@ -5691,6 +5728,9 @@ static void htoki_anchor_take(htoki_x509 *x, const htoki_der *root, const htoki_
     if (key->len > sizeof x->store - x->used ||
         (x->anchor_count == 1 && memcmp(x->store, key->bytes, key->len) == 0)) {
         return;
+    }
+    if (!x->expired_roots) {
+        htoki_x509_until(x, root->not_after);
     }
     x->anchor_pinned = (x->anchor_count == 0 || x->anchor_pinned) && htoki_pin_match(x, root->key_hash);
     htoki_pin_seen(x, root->key_hash);
@@ -5783,6 +5823,7 @@ static void htoki_x509_judge(htoki_x509 *x)
     if (!x->name_ok) {
         return;
     }
+    htoki_x509_until(x, d->not_after);
     x->pinned = x->pinned || htoki_pin_match(x, d->key_hash);
     htoki_pin_seen(x, d->key_hash);
     htoki_anchors_find(x);
@@ -6006,11 +6047,17 @@ static void htoki_x509_detail(const htoki_x509 *x, htoki_writer *w)
 /* BearSSL's engine for one connection: TLS 1.2, ECDHE and AEAD only. Takes bytes of the wire and of the
    application; gives the same the other way round. Must not know: sockets, HTTP. */
 
+/* When a session's certificates were verified, and how long that counts, as YYYYMMDDHHMMSS. */
+typedef struct htoki_validity {
+    char since[14], until[14];
+} htoki_validity;
+
 /* Lives as long as the client; must not move. */
 typedef struct htoki_tls {
     br_ssl_client_context client;
     htoki_x509 *x509; /* during a handshake only */
     bool started, established, resumable;
+    htoki_validity validity; /* of the session, where resumable */
 } htoki_tls;
 
 typedef struct htoki_tls_config {
@@ -6029,8 +6076,8 @@ typedef struct htoki_tls_config {
     size_t record_in_size, record_out_size;
     void *scratch; /* holds an htoki_x509; free for other uses once htoki_tls_established() */
     size_t scratch_size;
-    bool resume; /* go on with the last connection's session and without certificates; host, port, trust and
-                    pins must be the same */
+    bool resume; /* go on with the session at hand, if it is still good, and without certificates; all that
+                    htoki_tls_bind() takes must be the same */
 } htoki_tls_config;
 
 /* A record of AEAD adds a header, 8 bytes of nonce and 16 of tag (RFC 5288 section 3; RFC 7905 adds less), not
@@ -6165,6 +6212,7 @@ static void htoki_x509_setup(htoki_x509 *x, const htoki_tls_config *config,
     br_x509_minimal_set_time(minimal, (uint32_t)(config->unix_seconds / 86400) + 719528u,
                              (uint32_t)(config->unix_seconds % 86400));
     (void)htoki_time_digits(config->unix_seconds, x->now);
+    (void)htoki_time_digits(config->unix_seconds + HTOKI_SESSION_SECONDS, x->until);
     x->trust = config->trust;
     x->expired_roots = config->expired_roots;
     x->pins = config->pins;
@@ -6259,15 +6307,144 @@ static htok_reason htoki_tls_missing(const htoki_tls_config *config)
                : HTOK_REASON_NONE;
 }
 
+/* A clock that was set back ends it too. */
+static bool htoki_validity_holds(const htoki_validity *validity, int64_t unix_seconds)
+{
+    char now[14];
+    return htoki_time_digits(unix_seconds, now) && memcmp(now, validity->since, sizeof now) >= 0 &&
+           memcmp(now, validity->until, sizeof now) <= 0;
+}
+
+/* There is a session, and its certificates' verdict still counts. */
+static bool htoki_tls_resumable(const htoki_tls *t, int64_t unix_seconds)
+{
+    return t->resumable && br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK &&
+           htoki_validity_holds(&t->validity, unix_seconds);
+}
+
+static void htoki_bind(br_sha256_context *sha, const void *bytes, size_t len)
+{
+    unsigned char size[8];
+    size_t i;
+    for (i = 0; i < sizeof size; i++) {
+        size[i] = (unsigned char)((uint64_t)len >> (8 * i));
+    }
+    br_sha256_update(sha, size, sizeof size);
+    br_sha256_update(sha, bytes, len);
+}
+
+/* A hash of all that decides whether a server's certificates are good: what a session rests on must be the same where
+   it is resumed. A new option of that kind belongs here. */
+static void htoki_tls_bind(const htoki_tls_config *config, uint16_t port, unsigned char binding[32])
+{
+    unsigned char fixed[3];
+    br_sha256_context sha;
+    size_t i;
+    fixed[0] = (unsigned char)(port >> 8);
+    fixed[1] = (unsigned char)(port & 255);
+    fixed[2] = config->expired_roots;
+    br_sha256_init(&sha);
+    htoki_bind(&sha, config->host, strlen(config->host));
+    htoki_bind(&sha, fixed, sizeof fixed);
+    htoki_bind(&sha, config->trust.ptr, config->trust.len);
+    for (i = 0; i < config->pin_count; i++) {
+        htoki_bind(&sha, config->pins[i], strlen(config->pins[i]));
+    }
+    br_sha256_out(&sha, binding);
+}
+
+/* An exported session: "htok", version, length of the id, suite, id, master secret, validity, binding, and the SHA-256
+   of all that. */
+enum {
+    HTOKI_SESSION_VERSION = 1,
+    HTOKI_SESSION_ID = 8,
+    HTOKI_SESSION_SECRET = HTOKI_SESSION_ID + 32,
+    HTOKI_SESSION_VALIDITY = HTOKI_SESSION_SECRET + 48,
+    HTOKI_SESSION_BINDING = HTOKI_SESSION_VALIDITY + (int)sizeof(htoki_validity),
+    HTOKI_SESSION_HASH = HTOKI_SESSION_BINDING + 32
+};
+HTOKI_STATIC_ASSERT(HTOKI_SESSION_HASH + 32 == HTOK_SESSION_BYTES, session_bytes) HTOKI_UNUSED;
+
+static void htoki_session_hash(const unsigned char *bytes, unsigned char hash[32])
+{
+    br_sha256_context sha;
+    br_sha256_init(&sha);
+    br_sha256_update(&sha, bytes, HTOKI_SESSION_HASH);
+    br_sha256_out(&sha, hash);
+    htoki_wipe(&sha, sizeof sha);
+}
+
+/* Writes the session that is resumable; false when the server gave it no id. */
+static bool htoki_tls_export(const htoki_tls *t, const unsigned char binding[32],
+                             unsigned char out[HTOK_SESSION_BYTES])
+{
+    const br_ssl_session_parameters *session = &t->client.eng.session;
+    if (session->session_id_len == 0) {
+        return false;
+    }
+    memset(out, 0, HTOKI_SESSION_SECRET);
+    memcpy(out, "htok", 4);
+    out[4] = HTOKI_SESSION_VERSION;
+    out[5] = session->session_id_len;
+    out[6] = (unsigned char)(session->cipher_suite >> 8);
+    out[7] = (unsigned char)(session->cipher_suite & 255);
+    memcpy(out + HTOKI_SESSION_ID, session->session_id, session->session_id_len);
+    memcpy(out + HTOKI_SESSION_SECRET, session->master_secret, sizeof session->master_secret);
+    memcpy(out + HTOKI_SESSION_VALIDITY, &t->validity, sizeof t->validity);
+    memcpy(out + HTOKI_SESSION_BINDING, binding, 32);
+    htoki_session_hash(out, out + HTOKI_SESSION_HASH);
+    return true;
+}
+
+/* Whether an exported session is whole, meant for this binding, and still good. */
+static htok_reason htoki_session_check(const unsigned char binding[32], bool time_known, int64_t unix_seconds,
+                                       const unsigned char *bytes, size_t len)
+{
+    unsigned char hash[32];
+    htoki_validity validity;
+    if (len != HTOK_SESSION_BYTES || memcmp(bytes, "htok", 4) != 0 || bytes[4] != HTOKI_SESSION_VERSION) {
+        return HTOK_REASON_SESSION_MALFORMED;
+    }
+    htoki_session_hash(bytes, hash);
+    if (memcmp(hash, bytes + HTOKI_SESSION_HASH, sizeof hash) != 0 || bytes[5] == 0 ||
+        bytes[5] > HTOKI_SESSION_SECRET - HTOKI_SESSION_ID) {
+        return HTOK_REASON_SESSION_MALFORMED;
+    }
+    if (memcmp(binding, bytes + HTOKI_SESSION_BINDING, 32) != 0) {
+        return HTOK_REASON_SESSION_FOREIGN;
+    }
+    memcpy(&validity, bytes + HTOKI_SESSION_VALIDITY, sizeof validity);
+    return time_known && htoki_validity_holds(&validity, unix_seconds) ? HTOK_REASON_NONE
+                                                                       : HTOK_REASON_SESSION_EXPIRED;
+}
+
+/* Takes an exported session that was checked in place of the one at hand. No connection may be open. */
+static void htoki_tls_import(htoki_tls *t, const unsigned char bytes[HTOK_SESSION_BYTES])
+{
+    br_ssl_session_parameters session;
+    memset(&session, 0, sizeof session);
+    session.session_id_len = bytes[5];
+    memcpy(session.session_id, bytes + HTOKI_SESSION_ID, sizeof session.session_id);
+    session.version = BR_TLS12;
+    session.cipher_suite = (uint16_t)(bytes[6] << 8 | bytes[7]);
+    memcpy(session.master_secret, bytes + HTOKI_SESSION_SECRET, sizeof session.master_secret);
+    htoki_tls_forget(t);
+    br_ssl_engine_set_session_parameters(&t->client.eng, &session);
+    memcpy(&t->validity, bytes + HTOKI_SESSION_VALIDITY, sizeof t->validity);
+    t->resumable = true;
+    htoki_wipe(&session, sizeof session);
+}
+
 /* Begins a handshake; t is zero or was used before. Contexts of BearSSL point into themselves: t must not
    move. */
 static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_error *e)
 {
     br_ssl_engine_context *engine = &t->client.eng;
     br_ssl_session_parameters session;
+    htoki_validity validity = t->validity;
     char name[256];
     htok_reason reason = htoki_tls_missing(config);
-    bool resume = config->resume && t->resumable && br_ssl_engine_last_error(engine) == BR_ERR_OK;
+    bool resume = config->resume && htoki_tls_resumable(t, config->unix_seconds);
     br_ssl_engine_get_session_parameters(engine, &session);
     htoki_tls_forget(t);
     if (reason == HTOK_REASON_NONE && !htoki_tls_name(config, name)) {
@@ -6280,6 +6457,7 @@ static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_e
         br_ssl_engine_inject_entropy(engine, config->entropy, config->entropy_len);
         if (resume) {
             br_ssl_engine_set_session_parameters(engine, &session);
+            t->validity = validity;
         }
         t->x509 = (htoki_x509 *)config->scratch;
         br_ssl_engine_set_x509(engine, &t->x509->vtable);
@@ -6302,6 +6480,10 @@ static void htoki_tls_settle(htoki_tls *t)
     br_ssl_engine_context *engine = &t->client.eng;
     unsigned state = br_ssl_engine_current_state(engine);
     if (t->x509 != NULL && state != BR_SSL_CLOSED && (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0) {
+        if (t->x509->begun) { /* a full handshake, whatever was offered */
+            memcpy(t->validity.since, t->x509->now, sizeof t->validity.since);
+            memcpy(t->validity.until, t->x509->until, sizeof t->validity.until);
+        }
         br_ssl_engine_set_x509(engine, NULL);
         t->x509 = NULL;
         t->established = t->resumable = true;
@@ -8359,19 +8541,25 @@ static void htoki_handshake(htok_client *c)
     }
 }
 
+/* What decides whether a server's certificates are good; the rest is zero. */
+static void htoki_fill_trust(const htok_client *c, const htoki_url *url, htoki_tls_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->host = url->host;
+    config->trust = c->options.trust;
+    config->expired_roots = c->options.expired_roots;
+    config->pins = c->options.pins;
+    config->pin_count = c->options.pin_count;
+}
+
 static void htoki_begin_handshake(htok_client *c)
 {
     unsigned char entropy[32];
     htoki_tls_config config;
     bool ok;
-    memset(&config, 0, sizeof config);
-    config.host = c->url.host;
+    htoki_fill_trust(c, &c->url, &config);
     config.address = c->url.address.length ? c->url.address.bytes : NULL;
     config.address_len = c->url.address.length;
-    config.trust = c->options.trust;
-    config.expired_roots = c->options.expired_roots;
-    config.pins = c->options.pins;
-    config.pin_count = c->options.pin_count;
     config.time_known = htoki_unix_seconds(c, &config.unix_seconds);
     config.entropy = entropy;
     config.entropy_len = sizeof entropy;
@@ -9381,6 +9569,41 @@ static htok_kind htoki_start(htok_client *c, htoki_operation operation,
     return HTOK_OK;
 }
 
+#if HTOKI_TLS
+static void htoki_session_binding(const htok_client *c, const htoki_url *url, unsigned char binding[32])
+{
+    htoki_tls_config config;
+    htoki_fill_trust(c, url, &config);
+    htoki_tls_bind(&config, url->port, binding);
+}
+#endif
+
+static htok_reason htoki_import_session(htok_client *c, const void *bytes, size_t len)
+{
+#if HTOKI_TLS
+    unsigned char binding[32];
+    htok_error ignored;
+    htoki_url url;
+    int64_t seconds;
+    bool known = htoki_unix_seconds(c, &seconds);
+    htok_reason reason;
+    (void)htoki_url_parse(htoki_text(c->options.server_url), &url, &ignored); /* which was checked at init */
+    htoki_session_binding(c, &url, binding);
+    reason = htoki_session_check(binding, known, seconds, (const unsigned char *)bytes, bytes ? len : 0);
+    if (reason == HTOK_REASON_NONE) {
+        htoki_disconnect(c);
+        htoki_tls_import(&c->tls, (const unsigned char *)bytes);
+        c->url = url;
+    }
+    return reason;
+#else
+    (void)c;
+    (void)bytes;
+    (void)len;
+    return HTOK_REASON_HOOK_MISSING;
+#endif
+}
+
 HATHORA_TOKENS_API htok_kind htok_get_org_tokens_start(htok_client *client, const htok_call_options *options)
 {
     return htoki_start(client, HTOKI_GET_ORG_TOKENS, NULL, NULL, options);
@@ -9397,6 +9620,39 @@ HATHORA_TOKENS_API htok_kind htok_revoke_org_token_start(htok_client *client, co
                                                          const htok_call_options *options)
 {
     return htoki_start(client, HTOKI_REVOKE_ORG_TOKEN, NULL, org_token_id, options);
+}
+
+HATHORA_TOKENS_API size_t htok_client_export_session(const htok_client *client, void *buffer, size_t size)
+{
+    size_t len = 0;
+#if HTOKI_TLS
+    int64_t seconds;
+    if (client && buffer && size >= HTOK_SESSION_BYTES && htoki_unix_seconds(client, &seconds) &&
+        htoki_tls_resumable(&client->tls, seconds)) {
+        unsigned char binding[32];
+        htoki_session_binding(client, &client->url, binding);
+        len = htoki_tls_export(&client->tls, binding, (unsigned char *)buffer) ? HTOK_SESSION_BYTES : 0;
+    }
+#else
+    (void)client;
+    (void)buffer;
+    (void)size;
+#endif
+    return len;
+}
+
+HATHORA_TOKENS_API htok_kind htok_client_import_session(htok_client *client, const void *bytes, size_t len)
+{
+    htok_reason reason;
+    if (!client || (client->stage != HTOKI_STAGE_IDLE && client->stage != HTOKI_STAGE_ENDED)) {
+        return HTOK_INVALID_REQUEST_ERROR;
+    }
+    reason = htoki_import_session(client, bytes, len);
+    if (reason == HTOK_REASON_NONE) {
+        return HTOK_OK;
+    }
+    htoki_error_clear(&client->error);
+    return htoki_fail_option(&client->error, reason, "session", -1);
 }
 
 HATHORA_TOKENS_API htok_state htok_client_poll(htok_client *client)
@@ -9866,6 +10122,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_ROOT_KEY_BYTES
 #undef HTOKI_ROOT_STORE
 #undef HTOKI_SEEN_PINS
+#undef HTOKI_SESSION_SECONDS
 #undef HTOKI_SEND_BYTES
 #undef HTOKI_SOCKETS
 #undef HTOKI_STATIC_ASSERT

@@ -1704,6 +1704,364 @@ static void a_tunnel_carries_the_call_and_keeps_secrets_apart(void **state)
     peer_end(&q);
 }
 
+/* ---- Sessions: how long, and from one client to the next. ---- */
+
+/* A peer whose leaf, and whose root, end then (NULL: in 2039), and a client for it at NOW: 2026-11-24 06:00:00. */
+static void session_begin(peer *q, unit_world *w, const char *leaf_end, const char *root_end)
+{
+    cert_spec leaf = {
+        .subject = "leaf", .issuer = "Root", .key = 2, .signer = 1, .extensions = LEAF_EXTENSIONS};
+    cert_spec root = {.subject = "Root", .key = 1, .extensions = "ca! ku!:0204"};
+    leaf.not_after = leaf_end;
+    root.not_after = root_end;
+    peer_begin_again(q);
+    pair_certificate(&q->p, &leaf);
+    q->p.roots.len = 0;
+    cert_add(&q->p.roots, &root);
+    world_over(q, w);
+    w->clock_state.unix_seconds = NOW;
+}
+
+static size_t export_from(const unit_world *w, unsigned char bytes[HTOK_SESSION_BYTES])
+{
+    memset(bytes, 0xa5, HTOK_SESSION_BYTES);
+    return htok_client_export_session(w->client, bytes, HTOK_SESSION_BYTES);
+}
+
+/* Another run of the program. */
+static void next_client(unit_world *w)
+{
+    htok_client_close(w->client);
+    unit_create(w);
+}
+
+static void sign_session(unsigned char bytes[HTOK_SESSION_BYTES])
+{
+    htoki_session_hash(bytes, bytes + HTOKI_SESSION_HASH);
+}
+
+static void a_session_goes_on_in_the_next_client(void **state)
+{
+    static peer q;
+    static unit_world w;
+    unsigned char first[HTOK_SESSION_BYTES], second[HTOK_SESSION_BYTES];
+    (void)state;
+    session_begin(&q, &w, NULL, NULL);
+    unit_create(&w);
+    check_number(export_from(&w, first), 0, "before a call");
+    list_again(&q, &w);
+    assert_false(was_resumed(&q));
+    check_number(export_from(&w, first), HTOK_SESSION_BYTES, "after a call");
+    next_client(&w);
+    check_number(htok_client_import_session(w.client, first, sizeof first), HTOK_OK, "import");
+    check_number(export_from(&w, second), HTOK_SESSION_BYTES, "before it was used");
+    assert_memory_equal(first, second, sizeof first);
+    w.clock_state.unix_seconds += 3600;
+    list_again(&q, &w);
+    assert_true(was_resumed(&q));
+    check_number(export_from(&w, second), HTOK_SESSION_BYTES, "after it was used");
+    assert_memory_equal(first, second, sizeof first); /* its time is not renewed */
+    /* an idle connection makes way, and the record of a call that ended well stays */
+    assert_true(w.client->open);
+    check_number(htok_client_import_session(w.client, first, sizeof first), HTOK_OK, "import");
+    assert_false(w.client->open);
+    assert_int_equal(htok_client_poll(w.client), HTOK_STATE_DONE);
+    list_again(&q, &w);
+    assert_true(was_resumed(&q));
+    /* the server forgets it: nothing is lost */
+    br_ssl_session_cache_lru_init(&q.cache, q.sessions, sizeof q.sessions);
+    next_client(&w);
+    check_number(htok_client_import_session(w.client, first, sizeof first), HTOK_OK, "import");
+    list_again(&q, &w);
+    assert_false(was_resumed(&q));
+    check_number(export_from(&w, second), HTOK_SESSION_BYTES, "a new one");
+    check(memcmp(first, second, sizeof first) != 0, "the old one");
+    unit_end(&w);
+    peer_end(&q);
+}
+
+static void there_is_nothing_to_export_where_nothing_was_verified(void **state)
+{
+    static peer q;
+    static unit_world w;
+    unsigned char bytes[HTOK_SESSION_BYTES];
+    htok_call_options call;
+    unsigned i;
+    (void)state;
+    check_number(htok_client_export_session(NULL, bytes, sizeof bytes), 0, "no client");
+    for (i = 0; i < 8; i++) {
+        char label[16];
+        snprintf(label, sizeof label, "case %u", i);
+        session_begin(&q, &w, NULL, NULL);
+        unit_create(&w);
+        list_again(&q, &w);
+        if (i == 0) { /* the server gave it no id */
+            w.client->tls.client.eng.session.session_id_len = 0;
+        }
+        check_number(export_from(&w, bytes), i == 0 ? 0 : HTOK_SESSION_BYTES, label);
+        if (i == 1) {
+            check_number(htok_client_export_session(w.client, NULL, sizeof bytes), 0, label);
+        } else if (i == 2) {
+            check_number(htok_client_export_session(w.client, bytes, sizeof bytes - 1), 0, label);
+        } else if (i == 3) {
+            w.clock_state.unknown = true;
+            check_number(export_from(&w, bytes), 0, label);
+        } else if (i == 4) {
+            w.clock_state.unix_seconds += 86401;
+            check_number(export_from(&w, bytes), 0, label);
+        } else if (i == 5) { /* another origin */
+            memset(&call, 0, sizeof call);
+            call.server_url = "http://127.0.0.1";
+            assert_int_equal(htok_get_org_tokens_start(w.client, &call), HTOK_OK);
+            check_number(export_from(&w, bytes), 0, label);
+        } else if (i ==
+                   6) { /* TLS ended in an error, so no session of it may go on (RFC 5246 section 7.2.2) */
+            htoki_disconnect(w.client);
+            q.p.server.eng.iecdsa = NULL;
+            q.given = q.out.len = 0;
+            unit_add(&q.out, "\x15\x03\x03\x00\x02\x02\x28", 7);
+            q.again = false;
+            assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+            unit_finish(&w);
+            check_number(htok_client_error(w.client)->reason, HTOK_REASON_TLS_ALERT, label);
+            check_number(export_from(&w, bytes), 0, label);
+        }
+        unit_end(&w);
+        peer_end(&q);
+    }
+    unit_begin(&w); /* a transport that provides TLS */
+    unit_create(&w);
+    check_number(export_from(&w, bytes), 0, "provides TLS");
+    unit_end(&w);
+}
+
+static void check_refused(unit_world *w, const void *bytes, size_t len, htok_reason reason, const char *label)
+{
+    const htok_error *e = htok_client_error(w->client);
+    check_number(htok_client_import_session(w->client, bytes, len), HTOK_INVALID_REQUEST_ERROR, label);
+    check_text(htok_reason_name(e->reason), htok_reason_name(reason), label);
+    check_text(e->path, "session", label);
+    check_number(e->phase, HTOK_PHASE_OPTION, label);
+}
+
+static void a_session_cut_or_changed_anywhere_is_refused(void **state)
+{
+    static peer q;
+    static unit_world w;
+    unsigned char good[HTOK_SESSION_BYTES], bytes[HTOK_SESSION_BYTES + 1];
+    static const struct {
+        unsigned at;
+        unsigned char value;
+    } rows[] = {{0, 'H'}, {4, 0}, {4, 2}, {5, 0}, {5, 33}, {5, 255}};
+    size_t i;
+    (void)state;
+    session_begin(&q, &w, NULL, NULL);
+    unit_create(&w);
+    list_again(&q, &w);
+    check_number(export_from(&w, good), sizeof good, "export");
+    next_client(&w);
+    check_refused(&w, NULL, sizeof good, HTOK_REASON_SESSION_MALFORMED, "none");
+    for (i = 0; i <= sizeof bytes; i++) {
+        char *exact = unit_exact((const char *)good, i < sizeof good ? i : 0);
+        if (i != sizeof good) {
+            check_refused(&w, i < sizeof good ? (const void *)exact : bytes, i, HTOK_REASON_SESSION_MALFORMED,
+                          "cut or longer");
+        }
+        free(exact);
+    }
+    for (i = 0; i < sizeof good; i++) {
+        memcpy(bytes, good, sizeof good);
+        bytes[i] ^= (unsigned char)(1u << i % 8);
+        check_refused(&w, bytes, sizeof good, HTOK_REASON_SESSION_MALFORMED, "changed");
+    }
+    for (i = 0; i < UNIT_COUNT(rows); i++) { /* with a hash that fits */
+        memcpy(bytes, good, sizeof good);
+        bytes[rows[i].at] = rows[i].value;
+        sign_session(bytes);
+        check_refused(&w, bytes, sizeof good, HTOK_REASON_SESSION_MALFORMED, "malformed");
+    }
+    memset(bytes + HTOKI_SESSION_VALIDITY, '9', 28);
+    memcpy(bytes, good, HTOKI_SESSION_VALIDITY);
+    memcpy(bytes + HTOKI_SESSION_BINDING, good + HTOKI_SESSION_BINDING, 32);
+    sign_session(bytes);
+    check_refused(&w, bytes, sizeof good, HTOK_REASON_SESSION_EXPIRED, "from the future");
+    list_again(&q, &w); /* the client is as it was */
+    assert_false(was_resumed(&q));
+    unit_end(&w);
+    peer_end(&q);
+}
+
+static void a_session_for_something_else_is_refused(void **state)
+{
+    static const char *const other_pins[] = {"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+                                             "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="};
+    static peer q;
+    static unit_world w;
+    unsigned char bytes[HTOK_SESSION_BYTES];
+    static unit_text more_roots;
+    unsigned i;
+    (void)state;
+    session_begin(&q, &w, NULL, NULL);
+    unit_create(&w);
+    list_again(&q, &w);
+    check_number(export_from(&w, bytes), sizeof bytes, "export");
+    unit_add(&more_roots, q.p.roots.text, q.p.roots.len);
+    unit_add(&more_roots, q.p.roots.text, q.p.roots.len);
+    for (i = 0; i < 9; i++) {
+        htok_client_options before = w.options;
+        char label[16];
+        snprintf(label, sizeof label, "case %u", i);
+        w.options.server_url = i == 1   ? "https://a.test.exampl"
+                               : i == 2 ? "https://" HOST ":8443"
+                                        : w.options.server_url;
+        w.options.trust = i == 3 ? htoki_view(more_roots.text, more_roots.len) : w.options.trust;
+        w.options.pins = other_pins;
+        w.options.pin_count = i == 4 ? 1 : i == 5 ? 2 : 0;
+        w.options.expired_roots = i == 6;
+        w.options.server_url = i == 7 ? "https://A.Test.EXAMPLE.:443/some/prefix" : w.options.server_url;
+        w.options.token = i == 8 ? "another" : w.options.token;
+        next_client(&w);
+        if (i == 0 || i >= 7) {
+            check_number(htok_client_import_session(w.client, bytes, sizeof bytes), HTOK_OK, label);
+        } else {
+            check_refused(&w, bytes, sizeof bytes, HTOK_REASON_SESSION_FOREIGN, label);
+        }
+        w.options = before;
+    }
+    free(more_roots.text);
+    unit_end(&w);
+    peer_end(&q);
+}
+
+static void a_session_is_imported_between_calls_alone(void **state)
+{
+    static peer q;
+    static unit_world w;
+    unsigned char bytes[HTOK_SESSION_BYTES];
+    (void)state;
+    session_begin(&q, &w, NULL, NULL);
+    unit_create(&w);
+    list_again(&q, &w);
+    check_number(export_from(&w, bytes), sizeof bytes, "export");
+    next_client(&w);
+    q.stage = 0;
+    q.p.received.len = 0;
+    assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+    do {
+        assert_int_equal(htok_client_import_session(w.client, bytes, sizeof bytes),
+                         HTOK_INVALID_REQUEST_ERROR);
+        assert_int_equal(htok_client_error(w.client)->kind, HTOK_OK);
+    } while (htok_client_poll(w.client) == HTOK_STATE_PENDING);
+    assert_int_equal(htok_client_error(w.client)->kind, HTOK_OK);
+    assert_int_equal(htok_client_import_session(NULL, bytes, sizeof bytes), HTOK_INVALID_REQUEST_ERROR);
+    unit_end(&w);
+    peer_end(&q);
+}
+
+/* A resumed handshake checks no certificate, so a session ends when a check would have failed; in one client, and by
+   way of an export. */
+static void a_session_ends_with_what_it_rests_on(void **state)
+{
+    static const struct {
+        const char *leaf_end, *root_end;
+        bool expired_roots;
+        int64_t later; /* seconds */
+        bool resumed, fails;
+    } rows[] = {
+        {NULL, NULL, false, 0, true, false},
+        {NULL, NULL, false, 86400, true, false},
+        {NULL, NULL, false, 86401, false, false},
+        {NULL, NULL, false, -1, false, false}, /* the clock was set back */
+        {NULL, NULL, false, 3000000000, false, true},
+        {"261124080000Z", NULL, false, 7200, true, false},
+        {"261124080000Z", NULL, false, 7201, false, true},
+        {NULL, "261124080000Z", false, 7200, true, false},
+        {NULL, "261124080000Z", false, 7201, false, true},
+        {NULL, "261124080000Z", true, 7201, true, false}, /* the caller does not care */
+        {"261126000000Z", "261127000000Z", false, 86401, false, false},
+    };
+    size_t i;
+    unsigned exported;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        for (exported = 0; exported < 2; exported++) {
+            static peer q;
+            static unit_world w;
+            unsigned char bytes[HTOK_SESSION_BYTES];
+            char label[32];
+            snprintf(label, sizeof label, "row %u, %s", (unsigned)i, exported ? "exported" : "kept");
+            session_begin(&q, &w, rows[i].leaf_end, rows[i].root_end);
+            w.options.expired_roots = rows[i].expired_roots;
+            unit_create(&w);
+            list_again(&q, &w);
+            check_number(export_from(&w, bytes), sizeof bytes, label);
+            w.clock_state.unix_seconds += rows[i].later;
+            htoki_disconnect(w.client);
+            if (exported) {
+                htoki_tls_forget(&w.client->tls);
+                if (rows[i].resumed) {
+                    check_number(htok_client_import_session(w.client, bytes, sizeof bytes), HTOK_OK, label);
+                } else {
+                    check_refused(&w, bytes, sizeof bytes, HTOK_REASON_SESSION_EXPIRED, label);
+                }
+            }
+            q.stage = 0;
+            q.p.received.len = 0;
+            assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+            check_number(unit_finish(&w), rows[i].fails ? HTOK_STATE_FAILED : HTOK_STATE_DONE, label);
+            check_number(was_resumed(&q), rows[i].resumed, label);
+            unit_end(&w);
+            peer_end(&q);
+        }
+    }
+}
+
+static void an_unknown_time_ends_an_import(void **state)
+{
+    static peer q;
+    static unit_world w;
+    unsigned char bytes[HTOK_SESSION_BYTES];
+    (void)state;
+    session_begin(&q, &w, NULL, NULL);
+    unit_create(&w);
+    list_again(&q, &w);
+    check_number(export_from(&w, bytes), sizeof bytes, "export");
+    w.clock_state.unknown = true;
+    check_refused(&w, bytes, sizeof bytes, HTOK_REASON_SESSION_EXPIRED, "no time");
+    unit_end(&w);
+    peer_end(&q);
+}
+
+static void the_master_secret_does_not_outlive_the_client(void **state)
+{
+    static peer q;
+    static unit_world w;
+    unsigned char bytes[HTOK_SESSION_BYTES];
+    char *block;
+    size_t size, i;
+    htok_error e;
+    (void)state;
+    session_begin(&q, &w, NULL, NULL);
+    unit_create(&w);
+    list_again(&q, &w);
+    check_number(export_from(&w, bytes), sizeof bytes, "export");
+    htok_client_close(w.client);
+    size = htok_client_bytes(&w.options);
+    block = (char *)calloc(1, size);
+    assert_int_equal(htok_client_init(&w.client, block, size, &w.options, &e), HTOK_OK);
+    assert_int_equal(htok_client_import_session(w.client, bytes, sizeof bytes), HTOK_OK);
+    list_again(&q, &w);
+    htok_client_close(w.client);
+    w.client = NULL;
+    for (i = 0; i + 16 <= size; i++) {
+        check(memcmp(block + i, bytes + HTOKI_SESSION_SECRET, 16) != 0, "a part of it at byte %u",
+              (unsigned)i);
+    }
+    free(block);
+    unit_end(&w);
+    peer_end(&q);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -1739,6 +2097,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_stream_that_ends_anywhere_is_told_by_where),
         cmocka_unit_test(a_body_until_the_end_needs_a_close_notify),
         cmocka_unit_test(a_tunnel_carries_the_call_and_keeps_secrets_apart),
+        cmocka_unit_test(a_session_goes_on_in_the_next_client),
+        cmocka_unit_test(there_is_nothing_to_export_where_nothing_was_verified),
+        cmocka_unit_test(a_session_cut_or_changed_anywhere_is_refused),
+        cmocka_unit_test(a_session_for_something_else_is_refused),
+        cmocka_unit_test(a_session_is_imported_between_calls_alone),
+        cmocka_unit_test(a_session_ends_with_what_it_rests_on),
+        cmocka_unit_test(an_unknown_time_ends_an_import),
+        cmocka_unit_test(the_master_secret_does_not_outlive_the_client),
     };
     unit_filter(argc, argv);
     return cmocka_run_group_tests_name("tls", tests, NULL, NULL);
