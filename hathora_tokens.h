@@ -5625,7 +5625,7 @@ typedef struct htoki_x509 {
     const char *why;
     unsigned char anchor_unfit, anchor_count, seen_count;
     bool begun, active, judged, malformed, passed, direct, pinned, anchor_pinned;
-    bool expired_roots, anchor_other_id, name_ok;
+    bool expired_roots, anchor_other_id, name_ok, too_long;
     char now[14];
     char until
         [14]; /* the earliest end of a date that the verdict rests on, and of the longest that it may be used */
@@ -5852,10 +5852,8 @@ static void htoki_x509_start_cert(const br_x509_class **context, uint32_t length
 {
     htoki_x509 *x = (htoki_x509 *)(void *)context;
     x->active = x->minimal.err == 0 && x->number < HTOKI_CHAIN_MAX;
-    if (x->minimal.err == 0 && !x->active) { /* BearSSL, being given nothing, ends the chain */
-        htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_INVALID,
-                          "more than 16 certificates lead to no trusted one");
-    }
+    /* BearSSL, which is then given nothing, ends the chain. */
+    x->too_long = x->too_long || (x->minimal.err == 0 && !x->active);
     if (x->active) {
         htoki_der_start(&x->der, x->number == 0 ? HTOKI_ROLE_SERVER : HTOKI_ROLE_ISSUER, &x->reference, NULL);
         x->fault = x->number;
@@ -5937,6 +5935,9 @@ static unsigned htoki_x509_end_chain(const br_x509_class **context)
         code = BR_ERR_X509_BAD_SERVER_NAME;
     }
     x->reason = code == 0 ? HTOK_REASON_NONE : htoki_x509_reason(code);
+    if (code != 0) { /* no refusal of ours decides */
+        x->why = x->too_long ? "more than 16 certificates lead to no trusted one" : NULL;
+    }
     if (code == 0 && x->refusal != HTOK_REASON_NONE) {
         x->reason = x->refusal;
         code = x->refusal == HTOK_REASON_CERTIFICATE_USAGE ? BR_ERR_X509_FORBIDDEN_KEY_USAGE
@@ -6000,7 +6001,7 @@ static void htoki_put_distrust(htoki_writer *w, const htoki_x509 *x)
 /* What is wrong with which certificate. */
 static void htoki_put_fault(htoki_writer *w, const htoki_x509 *x)
 {
-    if (x->reason == x->refusal && x->why != NULL) {
+    if (x->why != NULL) {
         htoki_put_text(w, x->why);
         return;
     }

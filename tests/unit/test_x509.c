@@ -1072,6 +1072,53 @@ static void name_constraints_of_one_kind_say_nothing_of_another(void **state)
     free(scratch);
 }
 
+/* What was found on the way is no detail of a failure that came later. */
+static void a_refusal_is_told_only_where_it_decides(void **state)
+{
+    static const struct {
+        const char *label, *extensions;
+        cert_spec last;
+        htok_reason reason;
+        int code;
+    } rows[] = {
+        {"constraints, then a date that is none",
+         "ca! nc!:/d=test.example",
+         {.subject = "Root",
+          .issuer = "Root",
+          .key = 1,
+          .extensions = CA_NAMED,
+          .not_before = "209913010000Z"},
+         HTOK_REASON_CERTIFICATE_INVALID,
+         BR_ERR_X509_BAD_TIME},
+        {"usages, then one that must not sign",
+         "ca! eku:client",
+         {.subject = "Root", .issuer = "Root", .key = 1, .extensions = "ca! ku!:0780"},
+         HTOK_REASON_CERTIFICATE_USAGE,
+         BR_ERR_X509_FORBIDDEN_KEY_USAGE},
+    };
+    size_t i, piece;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        cert_spec specs[3] = {LEAF_OF_INT, {.subject = "Int", .issuer = "Root", .key = 3, .signer = 1}};
+        cert_bytes chain[3];
+        htoki_tls_config config;
+        void *scratch = malloc(sizeof(htoki_x509));
+        assert_non_null(scratch);
+        specs[1].extensions = rows[i].extensions;
+        specs[2] = rows[i].last;
+        check_number(make_chain(specs, 3, chain), 3, rows[i].label);
+        config_begin(&config, scratch);
+        for (piece = 0; piece < 3; piece++) {
+            verdict v = judge(&config, chain, 3, piece);
+            check_text(htok_reason_name(v.reason), htok_reason_name(rows[i].reason), rows[i].label);
+            check_number(v.code, rows[i].code, rows[i].label);
+            check(!strstr(v.detail, "of a CA in the chain"), "%s: %s", rows[i].label, v.detail);
+        }
+        free_chain(chain, 3);
+        free(scratch);
+    }
+}
+
 static void name_constraints_hold_for_the_address(void **state){
 #define AT_ONE                                     \
     .host = "10.1.2.3", .address_hex = "0a010203", \
@@ -2184,6 +2231,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_root_with_a_critical_extension_of_unknown_meaning_signs_nothing),
         cmocka_unit_test(name_constraints_hold_for_the_host),
         cmocka_unit_test(name_constraints_of_one_kind_say_nothing_of_another),
+        cmocka_unit_test(a_refusal_is_told_only_where_it_decides),
         cmocka_unit_test(name_constraints_hold_for_the_address),
         cmocka_unit_test(excluded_trees_that_are_no_names_refuse),
         cmocka_unit_test(rsa_keys_have_2048_to_4096_bits),
