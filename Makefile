@@ -33,9 +33,8 @@ SANITIZED = $(addprefix build/san/,$(TOOLS) $(EXAMPLES) $(TESTS))
 COVERED = $(patsubst tests/unit/%.c,build/coverage/%,$(wildcard tests/unit/test_*.c))
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
 OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.c examples/*.cpp)
-TIDY = $(wildcard tools/*.c) $(EXAMPLE_SOURCES)
 
-.PHONY: all need check coverage test-programs demo examples longest-poll lint clean help
+.PHONY: all need check coverage test-programs demo examples longest-poll clean help
 .DELETE_ON_ERROR:
 
 all: $(addprefix build/,$(TOOLS))
@@ -49,7 +48,7 @@ help:
 	@echo 'make demo      list, create and revoke against a local emulator over verified TLS'
 	@echo 'make examples  the programs of examples/, in build/examples/'
 	@echo 'make longest-poll  measure the longest time that one poll takes, and where'
-	@echo 'make lint      formatting, static analysis, shell scripts'
+	@echo 'make lint      formatting, shell scripts, static analysis (gcc, clang, cppcheck), valgrind'
 	@echo 'make fuzz      run each fuzz target for FUZZ_SECONDS (180); fuzz-replay: their seeds alone'
 	@echo 'make clean     remove the programs, and all that the targets above left in build/'
 	@echo 'make help      this list'
@@ -60,7 +59,7 @@ need:
 check:
 	sh tools/need.sh build demo test
 	$(MAKE) -j$(JOBS) test-programs
-	sh tests/run.sh $(addprefix build/,$(TESTS)) $(addprefix build/san/,$(TESTS))
+	JOBS=$(JOBS) sh tests/run.sh $(addprefix build/,$(TESTS)) $(addprefix build/san/,$(TESTS))
 
 test-programs: $(PLAIN) $(SANITIZED) build/sdk/installed build/certs/made
 
@@ -86,20 +85,13 @@ build/examples/worker_thread build/san/examples/worker_thread: BEARSSL += -pthre
 longest-poll: all build/bench/longest_poll build/certs/made
 	sh tests/bench/longest_poll.sh
 
-lint:
-	sh tools/need.sh build demo lint
-	$(MAKE) build/examples/trusted_anchors.h
-	clang-format --dry-run -Werror $(OUR_SOURCES)
-	shellcheck $(SCRIPTS)
-	printf '%s\n' $(TIDY) | xargs -P $(JOBS) -n 1 sh -c 'clang-tidy --quiet "$$0" -- $(OUR_C) -Ibuild/examples'
-	clang-tidy --quiet $(wildcard examples/*.cpp) -- $(OUR_CXX)
-
 clean:
 	rm -rf build/hathora-* build/mkanchors build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
-	    build/compile build/checks build/results build/live build/fuzz build/bench build/coverage build/mutate \
+	    build/compile build/checks build/results build/live build/fuzz build/fuzz-msan build/lint build/msan build/bench build/coverage build/mutate \
 	    build/bearssl build/bear-* build/bearssl.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
+include tests/lint/rules.mk
 include tests/mutate/rules.mk
 
 build/hathora-%: tools/hathora-%.c $(HEADERS)

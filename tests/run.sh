@@ -1,14 +1,39 @@
 #!/bin/sh
-# run.sh PROGRAM...: runs the test programs, then the compile matrix and the checks; the last line is the sum.
-# A program at BIN/tests/... tests the tools in BIN, which it finds in HATHORA_BIN.
+# run.sh PROGRAM...: runs the test programs, the compile matrix, the fuzz targets and the checks, JOBS at a time, and
+# shows them in this order; the last line is the sum. A program at BIN/tests/... tests the tools in BIN, which it finds
+# in HATHORA_BIN.
 set -eu
+
+# one WHAT: a program, or a script; its output goes to a log, its status, once it has ended, to a file beside that.
+if [ "${1-}" = --one ]; then
+    if [ -f build/results/stopped ]; then
+        exit 0
+    fi
+    # A test of the tools never runs beside its sanitized twin: both may make the same certificates.
+    if command -v flock >/dev/null 2>&1; then
+        exec 9>"build/results/${2##*/}.lock"
+        flock 9
+    fi
+    status=0
+    case $2 in
+    *.sh) timeout 900 sh "$2" >"$3.log" 2>&1 </dev/null 9>&- || status=$? ;;
+    *) HATHORA_BIN=${2%%/tests/*} timeout 900 "$2" >"$3.log" 2>&1 </dev/null 9>&- || status=$? ;;
+    esac
+    echo "$status" >"$3.new"
+    mv "$3.new" "$3.status"
+    exit 0
+fi
 
 results=build/results
 rm -rf "$results"
 mkdir -p "$results"
 passed=0 failed=0 skipped=0
-trap 'exit 130' INT
-trap 'exit 143' TERM
+
+# log_of WHAT: its log, without the suffix.
+log_of() {
+    name=${1#build/}
+    echo "$results/$(echo "${name%.sh}" | tr / -)"
+}
 
 # count NAME STATUS LOG PASSED FAILED SKIPPED: adds to the sum, and shows the log of what went wrong.
 count() {
@@ -38,23 +63,41 @@ cmocka_sum() {
          END { print p + 0, f + 0, s + 0 }' "$1"
 }
 
-for program in "$@"; do
-    name=${program#build/}
-    log=$results/$(echo "$name" | tr / -).log
-    status=0
-    HATHORA_BIN=${program%%/tests/*} timeout 900 "$program" >"$log" 2>&1 </dev/null || status=$?
-    # The three sums are words.
-    # shellcheck disable=SC2046
-    count "$name" "$status" "$log" $(cmocka_sum "$log")
-done
+# The scripts that use all cores by themselves come last, one at a time.
+together=$(for what in "$@" tests/checks/*.sh; do echo "$what"; done)
+alone=$(for what in tests/compile/run.sh tests/fuzz/check.sh; do echo "$what"; done)
+(
+    trap ': >"$results/over"' EXIT
+    for what in $together; do
+        echo "$what $(log_of "$what")"
+    done | xargs -P "${JOBS:-$(nproc 2>/dev/null || echo 2)}" -L 1 sh "$0" --one
+    for what in $alone; do
+        sh "$0" --one "$what" "$(log_of "$what")"
+    done
+) &
+trap ': >"$results/stopped"; exit 130' INT
+trap ': >"$results/stopped"; exit 143' TERM
 
-for script in tests/compile/run.sh tests/checks/*.sh; do
-    name=${script%.sh}
-    log=$results/$(echo "$name" | tr / -).log
-    status=0
-    timeout 900 sh "$script" >"$log" 2>&1 </dev/null || status=$?
-    count "$name" "$status" "$log" "$(grep -c '^ok ' "$log" || true)" "$(grep -c '^not ok ' "$log" || true)" 0
+for what in $together $alone; do
+    name=${what#build/}
+    name=${name%.sh}
+    log=$(log_of "$what")
+    while [ ! -f "$log.status" ] && [ ! -f "$results/over" ]; do
+        sleep 0.2
+    done
+    if [ ! -f "$log.status" ]; then
+        echo 125 >"$log.status"
+        : >>"$log.log"
+    fi
+    case $what in
+    *.sh) sums="$(grep -c '^ok ' "$log.log" || true) $(grep -c '^not ok ' "$log.log" || true) 0" ;;
+    *) sums=$(cmocka_sum "$log.log") ;;
+    esac
+    # The three sums are words.
+    # shellcheck disable=SC2086
+    count "$name" "$(cat "$log.status")" "$log.log" $sums
 done
+wait
 
 if [ "$skipped" -ne 0 ]; then
     echo "$passed passed, $failed failed, $skipped skipped"

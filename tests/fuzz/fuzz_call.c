@@ -1,4 +1,4 @@
-/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_call.c -lbearssl
+/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_call.c -l:libbearssl.a
 
    A whole call over a scripted transport: short writes, pieces, AGAIN, CLOSED, FAILED, clock jumps, cancel. It must
    end, send a create at most once, tell no secret, leave the client usable, and leave nothing in its memory.

@@ -1,4 +1,4 @@
-/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_date.c -lbearssl
+/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_date.c -l:libbearssl.a
 
    RFC 3339, HTTP-date and Retry-After beside templates and timegm(): the same texts are taken, with the same time.
    Input: the time now (byte % 8), then the text. */

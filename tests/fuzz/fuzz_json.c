@@ -1,4 +1,4 @@
-/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_json.c -lbearssl
+/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_json.c -l:libbearssl.a
 
    The incremental scanner and the jsmn reader beside a slow checker written here, which sees the whole text at once
    and works on tokens: same verdict, reason and offset at every split, same tokens, same strings.

@@ -1,4 +1,4 @@
-/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_pem.c -lbearssl
+/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_pem.c -l:libbearssl.a
 
    A bundle of trusted certificates, PEM or DER: a verdict for any bytes, the same when each certificate is fed in
    other pieces, when a bundle stands twice, and when one form is turned into the other.

@@ -1,4 +1,4 @@
-/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_response.c -lbearssl
+/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_response.c -l:libbearssl.a
 
    One answer for one operation, read whole and in pieces: verdict, reason, offset and items must be the same.
    Input: operation (byte % 3: list, create, revoke), sizes and limits (bits), end of stream (bit 0: clean),

@@ -1,4 +1,4 @@
-/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_url.c -lbearssl
+/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_url.c -l:libbearssl.a
 
    Endpoint URLs, and what becomes of one in a request. The host has no forbidden byte and is no address in disguise,
    the prefix has no dot segment, the parts written again read the same, and no id breaks out of the request line.

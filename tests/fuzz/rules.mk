@@ -1,11 +1,15 @@
 # Fuzzing (clang with libFuzzer). FUZZ_SECONDS: for each target.
 FUZZ_SECONDS ?= 180
 
-.PHONY: fuzz fuzz-replay
+.PHONY: fuzz fuzz-replay fuzz-msan
 fuzz:
 	sh tools/need.sh build test
-	sh tests/fuzz/run.sh $(FUZZ_SECONDS) fuzz
+	JOBS=$(JOBS) sh tests/fuzz/run.sh $(FUZZ_SECONDS) fuzz
 
 fuzz-replay:
 	sh tools/need.sh build test
-	sh tests/fuzz/run.sh 0 replay
+	JOBS=$(JOBS) sh tests/fuzz/run.sh 0 replay
+
+fuzz-msan:
+	sh tools/need.sh build test source
+	JOBS=$(JOBS) SANITIZERS=memory sh tests/fuzz/run.sh $(FUZZ_SECONDS) check
