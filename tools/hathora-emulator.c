@@ -150,7 +150,7 @@ static bool text_reserve(struct text *t, size_t extra)
         t->failed = true;
         return false;
     }
-    if (t->cap - t->len >= extra) {
+    if (t->data != NULL && t->cap - t->len >= extra) {
         return true;
     }
     while (cap - t->len < extra) {
@@ -3770,7 +3770,7 @@ static short drive_events(const struct connection *c)
     }
     state = br_ssl_engine_current_state(&c->tls.eng);
     if ((state & BR_SSL_SENDREC) != 0) {
-        events = (short)(events | POLLOUT);
+        events = POLLOUT;
     }
     if ((state & BR_SSL_RECVREC) != 0 && !c->eof) {
         events = (short)(events | POLLIN);

@@ -93,6 +93,9 @@ find_lacking() {
             compiles '#include <uv.h>\nint main(void) { return uv_version() == 0; }' -luv libuv1-dev
             program clang-tidy clang-tidy
             program shellcheck shellcheck
+            program gcc gcc
+            program cppcheck cppcheck
+            program valgrind valgrind libc6-dbg
             ;;
         source)
             program make make

@@ -1,0 +1,60 @@
+# Formatting, static analysis, and valgrind over the unit tests and one session of the tools; each job by itself, so
+# that make -j spreads them. The header is analysed once, as build/lint/header.c; the programs without its implementation.
+GCC ?= gcc
+
+LINT_C = build/lint/header.c $(wildcard tools/*.c) $(EXAMPLE_SOURCES)
+LINT_CXX = $(wildcard examples/*.cpp)
+LINT_UNITS = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+LINT_JOBS = lint-format lint-shell lint-valgrind-tools $(addprefix lint-valgrind/,$(LINT_UNITS)) \
+    $(addprefix lint-analyzer/,$(LINT_C)) $(addprefix lint-cppcheck/,$(LINT_C)) \
+    $(addprefix lint-tidy/,$(LINT_C) $(LINT_CXX))
+
+.PHONY: lint lint-jobs $(LINT_JOBS)
+lint:
+	sh tools/need.sh build demo test lint
+	$(MAKE) build/examples/trusted_anchors.h
+	$(MAKE) -k -j$(JOBS) --output-sync=target lint-jobs
+
+lint-jobs: $(LINT_JOBS)
+
+lint-format:
+	clang-format --dry-run -Werror $(OUR_SOURCES)
+
+lint-shell:
+	shellcheck $(SCRIPTS)
+
+build/lint/header.c: Makefile
+	@mkdir -p $(@D)
+	printf '#define HATHORA_TOKENS_IMPLEMENTATION\n#include "hathora_tokens.h"\n' >$@
+
+# What stands for the implementation in all sources but header.c.
+ALONE = -Ibuild/examples $(if $(filter build/lint/header.c,$<),,-DHATHORA_TOKENS_IMPLEMENTED)
+
+$(addprefix lint-analyzer/,$(LINT_C)): lint-analyzer/%: %
+	$(GCC) $(OUR_C) $(ALONE) -O1 -fanalyzer -c -o /dev/null $<
+
+$(addprefix lint-tidy/,$(LINT_C)): lint-tidy/%: %
+	clang-tidy --quiet $< -- $(OUR_C) $(ALONE)
+
+$(addprefix lint-tidy/,$(LINT_CXX)): lint-tidy/%: %
+	clang-tidy --quiet $< -- $(OUR_CXX) $(ALONE)
+
+# cppcheck reads no system header, so it is told the macros of theirs that the header asks for.
+$(addprefix lint-cppcheck/,$(LINT_C)): lint-cppcheck/%: %
+	cppcheck -q --std=c99 --language=c --platform=unix64 --library=posix --error-exitcode=1 \
+	    --enable=warning,style,performance,portability --suppressions-list=tests/lint/cppcheck.txt -I. $(ALONE) \
+	    -D__unix__ -D__linux__ -D__GNUC__=12 -DAI_NUMERICHOST=4 -DCLOCK_MONOTONIC=1 -DMSG_NOSIGNAL=0x4000 \
+	    -DSIG_SETMASK=2 $<
+
+VALGRIND = valgrind -q --leak-check=full --show-leak-kinds=all --errors-for-leak-kinds=all --error-exitcode=9
+
+# The walks through TLS alone would take ten minutes; the address sanitizer sees them.
+SKIPPED_BY_VALGRIND = $(if $(filter test_faults%,$*),'*' '*_tls_*')
+
+$(addprefix lint-valgrind/,$(LINT_UNITS)): lint-valgrind/%: build/tests/unit/%
+	@mkdir -p build/lint
+	@echo '$(VALGRIND) $< $(SKIPPED_BY_VALGRIND)'
+	@$(VALGRIND) $< $(SKIPPED_BY_VALGRIND) >build/lint/$*.log 2>&1 || { cat build/lint/$*.log; exit 1; }
+
+lint-valgrind-tools: all
+	VALGRIND='$(VALGRIND)' sh tests/lint/tools.sh
