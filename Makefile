@@ -5,12 +5,15 @@ CC ?= cc
 CXX ?= c++
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Werror
 OUR_C = -std=c99 $(WARNINGS) -I.
 OUR_CXX = -std=c++11 $(WARNINGS) -I.
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SHARE = $(PREFIX)/share
+COMMANDS = $(filter hathora-%,$(TOOLS))
 BEARSSL = -lbearssl
 CMOCKA = -lcmocka
 
@@ -34,7 +37,7 @@ COVERED = $(patsubst tests/unit/%.c,build/coverage/%,$(wildcard tests/unit/test_
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
 OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.c examples/*.cpp)
 
-.PHONY: all need check coverage test-programs demo examples longest-poll clean help
+.PHONY: all need check coverage test-programs demo examples docs install longest-poll clean help
 .DELETE_ON_ERROR:
 
 all: $(addprefix build/,$(TOOLS))
@@ -46,6 +49,8 @@ help:
 	@echo 'make coverage  lines and branches of the header that the plain unit tests and transcripts reach'
 	@echo 'make mutate    MUTANTS (360) small changes to the header, chosen by SEED (1): do the tests notice?'
 	@echo 'make demo      list, create and revoke against a local emulator over verified TLS'
+	@echo 'make docs      manual pages in build/man, completions in build/completions'
+	@echo 'make install   tools, header, manual pages and completions, below PREFIX (/usr/local), DESTDIR before it'
 	@echo 'make examples  the programs of examples/, in build/examples/'
 	@echo 'make longest-poll  measure the longest time that one poll takes, and where'
 	@echo 'make lint      formatting, shell scripts, static analysis (gcc, clang, cppcheck), valgrind'
@@ -74,6 +79,28 @@ demo:
 	sh tools/demo.sh
 
 examples: $(addprefix build/,$(EXAMPLES))
+
+# Both are made from what they describe: the pages from the header and tools/man, the completions from the tools.
+docs: all
+	sh tools/man.sh build/man
+	@mkdir -p build/completions
+	for tool in $(COMMANDS); do \
+	    sh tools/completions.sh bash build/$$tool >build/completions/$$tool && \
+	    sh tools/completions.sh zsh build/$$tool >build/completions/_$$tool && \
+	    sh tools/completions.sh fish build/$$tool >build/completions/$$tool.fish || exit 1; \
+	done
+
+install: docs
+	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(SHARE)/man/man1 \
+	    $(DESTDIR)$(SHARE)/man/man3 $(DESTDIR)$(SHARE)/bash-completion/completions \
+	    $(DESTDIR)$(SHARE)/zsh/site-functions $(DESTDIR)$(SHARE)/fish/vendor_completions.d
+	cp $(addprefix build/,$(COMMANDS)) $(DESTDIR)$(PREFIX)/bin
+	cp hathora_tokens.h $(DESTDIR)$(PREFIX)/include
+	cp build/man/*.1 $(DESTDIR)$(SHARE)/man/man1
+	cp build/man/*.3 $(DESTDIR)$(SHARE)/man/man3
+	cp $(addprefix build/completions/,$(COMMANDS)) $(DESTDIR)$(SHARE)/bash-completion/completions
+	cp $(addprefix build/completions/_,$(COMMANDS)) $(DESTDIR)$(SHARE)/zsh/site-functions
+	cp $(addsuffix .fish,$(addprefix build/completions/,$(COMMANDS))) $(DESTDIR)$(SHARE)/fish/vendor_completions.d
 	@for name in $(LACKING); do echo "$$name: skipped, what it needs is not installed"; done
 
 build/examples/libuv_loop build/san/examples/libuv_loop: BEARSSL += -luv
@@ -86,7 +113,7 @@ longest-poll: all build/bench/longest_poll build/certs/made
 	sh tests/bench/longest_poll.sh
 
 clean:
-	rm -rf build/hathora-* build/mkanchors build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
+	rm -rf build/hathora-* build/mkanchors build/man build/completions build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
 	    build/compile build/checks build/results build/live build/fuzz build/fuzz-msan build/lint build/msan build/bench build/coverage build/mutate \
 	    build/bearssl build/bear-* build/bearssl.lock build/inc build/apt
 

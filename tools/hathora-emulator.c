@@ -4091,6 +4091,21 @@ static void print_help(void)
     printf("\n%s", faults_help);
 }
 
+/* The table for those who make completions and check the manual, in the form that hathora-tokens has. */
+static void dump_options(void)
+{
+    size_t i;
+    for (i = 0; i < OPTION_COUNT; i++) {
+        const char *value = option_table[i].value, *help;
+        printf("option\t%s\t-\t-\t%s\t-\t\t%s\t", option_table[i].name, value ? value : "-",
+               value && strcmp(value, "FILE") == 0 ? "<file>" : "-");
+        for (help = option_table[i].help; *help != 0; help++) {
+            putchar(*help == '\n' ? ' ' : *help);
+        }
+        putchar('\n');
+    }
+}
+
 static bool usage(const char *format, ...)
 {
     va_list args;
@@ -4285,6 +4300,10 @@ static int option_find(struct view name)
 static int options_parse(struct server *s, struct options *o, int argc, char **argv)
 {
     int i, id;
+    if (argc == 2 && strcmp(argv[1], "--dump-options") == 0) {
+        dump_options();
+        return fflush(stdout) == 0 ? 0 : 1;
+    }
     if (!option_listen(o, DEFAULT_LISTEN)) {
         return 2;
     }

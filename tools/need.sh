@@ -65,6 +65,10 @@ find_lacking() {
             program node nodejs
             program npm npm
             program wrk wrk
+            program mandoc mandoc
+            program bash bash
+            program fish fish
+            program zsh zsh
             cmocka
             compiles 'int main(void) { return 0; }' '-fsanitize=address,undefined' "$sanitizers"
             compiles '#include <uv.h>\nint main(void) { return uv_version() == 0; }' -luv libuv1-dev
