@@ -113,8 +113,10 @@ longest-poll: all build/bench/longest_poll build/certs/made
 	sh tests/bench/longest_poll.sh
 
 clean:
-	rm -rf build/hathora-* build/mkanchors build/man build/completions build/examples build/tests build/san build/sdk build/certs build/nginx build/demo \
-	    build/compile build/checks build/results build/live build/fuzz build/fuzz-msan build/lint build/msan build/bench build/coverage build/mutate \
+	rm -rf build/hathora-* build/mkanchors build/man build/completions build/examples build/tests build/san \
+	    build/sdk build/certs build/nginx build/tinyproxy-bin build/demo \
+	    build/compile build/checks build/results build/live build/fuzz build/fuzz-msan build/lint build/msan \
+	    build/bench build/coverage build/mutate \
 	    build/bearssl build/bear-* build/bearssl.lock build/inc build/apt
 
 include tests/fuzz/rules.mk

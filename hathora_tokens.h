@@ -3549,7 +3549,7 @@ static htoki_tunnel_event htoki_tunnel_fail(const htoki_tunnel *t, htok_error *e
 static htoki_tunnel_event htoki_tunnel_head(const htoki_tunnel *t, bool early, size_t unread, htok_error *e)
 {
     const htoki_http *h = &t->http;
-    if (h->status == 407) {
+    if (h->status == 407 || h->status == 401) { /* tinyproxy says 401 to a wrong password */
         return htoki_tunnel_fail(t, e, HTOK_REASON_PROXY_AUTHENTICATION,
                                  h->challenged && !h->offers_basic
                                      ? "it does not offer Basic, the one scheme known here"

@@ -5,7 +5,7 @@ set -eu
 
 cc=${CC:-cc}
 lacking=
-fetch_nginx=
+fetch=
 
 # lack PACKAGE...: remembers a package to install, once.
 lack() {
@@ -45,7 +45,7 @@ cmocka() {
 }
 
 find_lacking() {
-    lacking='' fetch_nginx=''
+    lacking='' fetch=''
     for group in "$@"; do
         case $group in
         build)
@@ -76,8 +76,11 @@ find_lacking() {
             program ip iproute2
             if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] &&
                 [ ! -x build/nginx/usr/sbin/nginx ]; then
-                fetch_nginx=1
+                fetch="$fetch nginx"
                 program update-ca-certificates ca-certificates
+            fi
+            if ! command -v tinyproxy >/dev/null 2>&1 && [ ! -x build/tinyproxy-bin/usr/bin/tinyproxy ]; then
+                fetch="$fetch tinyproxy-bin"
             fi
             ;;
         coverage)
@@ -129,11 +132,11 @@ admin() {
     fi
 }
 
-# nginx is unpacked into build/, not installed: the package would start a web server on this machine.
-unpack_nginx() {
-    rm -rf build/nginx
-    mkdir -p build/nginx
-    (cd build/nginx && run apt-get download nginx && run dpkg-deb --extract nginx_*.deb .)
+# Servers are unpacked into build/PACKAGE, not installed: a package may start its server on this machine.
+unpack() {
+    rm -rf "build/$1"
+    mkdir -p "build/$1"
+    (cd "build/$1" && run apt-get download "$1" && run dpkg-deb --extract "$1"_*.deb .)
 }
 
 mkdir -p build
@@ -147,11 +150,11 @@ case $($cc --version 2>/dev/null || true) in
 esac
 
 find_lacking "$@"
-if [ -z "$lacking$fetch_nginx" ]; then
+if [ -z "$lacking$fetch" ]; then
     exit 0
 fi
 if ! command -v apt-get >/dev/null 2>&1; then
-    echo "tools/need.sh: please install what Debian calls$lacking${fetch_nginx:+ nginx}" >&2
+    echo "tools/need.sh: please install what Debian calls$lacking$fetch" >&2
     exit 1
 fi
 admin apt-get -q update
@@ -160,11 +163,11 @@ if [ -n "$lacking" ]; then
     # shellcheck disable=SC2086
     admin apt-get -q install -y --no-install-recommends $lacking
 fi
-if [ -n "$fetch_nginx" ]; then
-    unpack_nginx
-fi
+for package in $fetch; do
+    unpack "$package"
+done
 find_lacking "$@"
-if [ -n "$lacking$fetch_nginx" ]; then
-    echo "tools/need.sh: still missing after installing:$lacking${fetch_nginx:+ nginx}" >&2
+if [ -n "$lacking$fetch" ]; then
+    echo "tools/need.sh: still missing after installing:$lacking$fetch" >&2
     exit 1
 fi

@@ -636,6 +636,31 @@ struct live_server *live_start_nginx(const char *http_block)
     return server;
 }
 
+struct live_server *live_start_proxy(const char *lines)
+{
+    struct live_server *server = new_server();
+    struct live_bytes text = {NULL, 0, 0};
+    struct live_command command;
+    const char *argv[] = {"tinyproxy", "-d", "-c", NULL, NULL};
+    char port[16];
+    unsigned number = live_free_port();
+    snprintf(port, sizeof port, "%u", number);
+    add_replaced(&text, "Port @PORT@\nListen 127.0.0.1\nAllow 127.0.0.1\nTimeout 60\nLogLevel Connect\n",
+                 port);
+    live_add_text(&text, lines);
+    if (access("build/tinyproxy-bin/usr/bin/tinyproxy", X_OK) == 0) {
+        argv[0] = "build/tinyproxy-bin/usr/bin/tinyproxy";
+    }
+    argv[3] = live_write_file("tinyproxy.conf", text.ptr, text.len);
+    live_clear(&text);
+    memset(&command, 0, sizeof command);
+    command.argv = argv;
+    server->process = live_start(&command);
+    live_await_port(server->process, number);
+    name_server(server, "http://127.0.0.1", number);
+    return server;
+}
+
 static struct live_server *start_s_server(const char *certificate, const char *const *more, const char *where)
 {
     static const char ready[] = "ACCEPT 127.0.0.1:";
@@ -850,6 +875,7 @@ struct relay {
     unsigned target;
     const struct live_rule *rules;
     size_t count;
+    const char *path; /* of the record; NULL: none is kept */
 };
 
 static void say(int log, const char *line)
@@ -912,7 +938,7 @@ static void act(struct relayed *c)
     }
 }
 
-static void from_client(struct relayed *c, int log)
+static void from_client(struct relayed *c, int log, int record)
 {
     char piece[16384];
     ssize_t n = read(c->client, piece, sizeof piece);
@@ -922,6 +948,7 @@ static void from_client(struct relayed *c, int log)
         part(c, false);
         return;
     }
+    put(record, piece, (size_t)n);
     found = follow(&c->up, (unsigned char *)piece, (size_t)n, log);
     c->records += found;
     while (found-- != 0) {
@@ -935,7 +962,7 @@ static void from_client(struct relayed *c, int log)
     }
 }
 
-static void from_server(struct relayed *c, int log)
+static void from_server(struct relayed *c, int log, int record)
 {
     size_t room = sizeof c->held, len;
     ssize_t n;
@@ -952,6 +979,7 @@ static void from_server(struct relayed *c, int log)
     if (len != 0 && read(c->server, c->held, len) != (ssize_t)len) {
         _exit(1);
     }
+    put(record, c->held, len);
     follow(&c->down, (unsigned char *)c->held, len, log);
     if (c->done) {
         c->held_len = len; /* it drips */
@@ -978,6 +1006,7 @@ static void run_relay(int listener, int log, const void *context)
     enum { RELAYED = 16 };
     static struct relayed all[RELAYED];
     const struct relay *relay = (const struct relay *)context;
+    int record = relay->path ? open(relay->path, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
     size_t count = 0, i;
     for (;;) {
         struct pollfd entries[1 + 2 * RELAYED];
@@ -1002,10 +1031,10 @@ static void run_relay(int listener, int log, const void *context)
         }
         for (i = 0; i < count; i++) {
             if (entries[2 + 2 * i].revents && all[i].server >= 0) {
-                from_server(&all[i], log);
+                from_server(&all[i], log, record);
             }
             if (entries[1 + 2 * i].revents && all[i].client >= 0) {
-                from_client(&all[i], log);
+                from_client(&all[i], log, record);
             }
             drip(&all[i], now_ms());
         }
@@ -1036,8 +1065,18 @@ static void run_relay(int listener, int log, const void *context)
 struct live_server *live_start_relay(unsigned target, const struct live_rule *rules, size_t count)
 {
     struct relay relay;
+    memset(&relay, 0, sizeof relay);
     relay.target = target;
     relay.rules = rules;
     relay.count = count;
+    return start_child("https://localhost", run_relay, &relay);
+}
+
+struct live_server *live_start_recorder(unsigned target, const char *path)
+{
+    struct relay relay;
+    memset(&relay, 0, sizeof relay);
+    relay.target = target;
+    relay.path = path;
     return start_child("https://localhost", run_relay, &relay);
 }

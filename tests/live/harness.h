@@ -95,6 +95,9 @@ struct live_server *live_start_emulator(const char *token, const char *const *mo
 /* nginx with this text inside its http block; every @PORT@ in it becomes the port, @FOLDER@ the folder. */
 struct live_server *live_start_nginx(const char *http_block);
 
+/* tinyproxy with these further lines of configuration. It writes its log to process->out; the url is the proxy's. */
+struct live_server *live_start_proxy(const char *lines);
+
 /* openssl s_server with a certificate of live_certificate(). What is sent to it by live_send_tls() goes to the
    client; what the client sent stands in process->out. more are further arguments (NULL: none). */
 struct live_server *live_start_tls(const char *certificate, const char *const *more);
@@ -131,5 +134,8 @@ struct live_rule {
    a line for each thing that it saw: CONNECTION, CERTIFICATE (a full TLS handshake), RECORD (of application data from
    the client), SERVER CLOSED, CLIENT CLOSED. The url is https. */
 struct live_server *live_start_relay(unsigned target, const struct live_rule *rules, size_t count);
+
+/* A relay that passes everything on and writes all bytes of both directions to the file. */
+struct live_server *live_start_recorder(unsigned target, const char *path);
 
 #endif
