@@ -2042,7 +2042,7 @@ static void table_lay_out(struct table *table, size_t width)
             ((1u << COLUMNS) - 1) & ~layouts[i].without & ~(table->below ? 1u << COLUMN_SCOPES : 0);
         others = 0;
         for (column = 0; column < COLUMN_SCOPES; column++) {
-            others += table->shown & 1u << column ? table->widths[column] + 2 : 0;
+            others += (table->shown & 1u << column) != 0 ? table->widths[column] + 2 : 0;
         }
         if (others + (table->below ? 0 : scopes + 2) <= width + 2) {
             break;
@@ -2090,7 +2090,7 @@ static void table_row(const struct table *table, size_t row, struct buffer *out)
     size_t column;
     bool more = true;
     for (column = 0; column < COLUMNS; column++) {
-        rest[column] = table->shown & 1u << column ? cell(table, row, column) : "";
+        rest[column] = (table->shown & 1u << column) != 0 ? cell(table, row, column) : "";
     }
     while (more) {
         size_t spaces = 0;

@@ -51,8 +51,13 @@ run 0 -v create --name ci --scope tokens:read
 run 0 list -o json
 run 0 list -o orgTokenIdValue
 id=$(sed -n 1p "$out/stdout")
-run 0 revoke "$id"
-run 1 -v revoke no-such-token
+run 0 rotate --name ci
+run 0 list --status active --name 'ci*' --sort -createdAt
+run 1 revoke "$id"
+run 0 revoke --name ci-rot2 --dry-run
+run 0 revoke --name ci-rot2
+run 2 rotate --name ci
+run 3 -v revoke no-such-token
 
 kill "$emulator"
 trap - EXIT
