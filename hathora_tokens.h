@@ -6118,6 +6118,10 @@ static const char *htoki_tls_hint(const htok_error *e)
     case BR_ERR_X509_WEAK_PUBLIC_KEY: return "RSA keys of less than 2048 bits are refused";
     case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE:
     case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_INSUFFICIENT_SECURITY:
+        if (e->phase != HTOK_PHASE_HANDSHAKE) {
+            return "the server may want to renegotiate, which is refused: to ask for a client certificate, "
+                   "perhaps";
+        }
         return "the server may want TLS 1.3, another cipher suite than ECDHE with AES-GCM or ChaCha20, a "
                "client "
                "certificate, or (FIPS) the extended master secret";

@@ -1380,10 +1380,10 @@ static void hints_follow_what_is_known(void **state)
         {HTOK_REASON_TLS_ALERT, BR_ERR_RECV_FATAL_ALERT + 112, "; check the host in the URL"},
         {HTOK_REASON_TLS_ALPN, 0, "; the server does not offer HTTP/1.1"},
     };
+    htok_error e;
     size_t i;
     (void)state;
     for (i = 0; i < UNIT_COUNT(rows); i++) {
-        htok_error e;
         char label[32];
         unit_error_begin(&e);
         (void)htoki_fail(&e, rows[i].reason, HTOK_PHASE_HANDSHAKE);
@@ -1391,6 +1391,11 @@ static void hints_follow_what_is_known(void **state)
         snprintf(label, sizeof label, "hint %u", (unsigned)i);
         check(strstr(line_of(&e), rows[i].text) != NULL, "%s: %s", label, line_of(&e));
     }
+    unit_error_begin(&e);
+    (void)htoki_fail(&e, HTOK_REASON_TLS_ALERT, HTOK_PHASE_HEAD);
+    e.tls_error = BR_ERR_RECV_FATAL_ALERT + 40;
+    check(strstr(line_of(&e), "; the server may want to renegotiate, which is refused") != NULL, "%s",
+          line_of(&e));
 }
 
 /* ---- The whole client over TLS, with a server that goes away. ---- */
