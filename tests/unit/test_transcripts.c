@@ -277,7 +277,7 @@ static void finish(run *r, const transcript *t)
         see_number(r, "offset ", e->offset);
     }
     if (e->detail[0]) {
-        see(r, "detail ", e->detail);
+        see_view(r, "detail ", htoki_text(e->detail));
     }
     if (e->kind == HTOK_API_ERROR) {
         see_view(r, "message ", e->message);
