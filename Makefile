@@ -159,6 +159,8 @@ build/tests/unit/%: tests/unit/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
 
+build/tests/unit/test_tool_proxy build/san/tests/unit/test_tool_proxy: tools/hathora-tokens.c
+
 build/san/tests/unit/%: tests/unit/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)

@@ -6057,7 +6057,7 @@ typedef struct htoki_validity {
 typedef struct htoki_tls {
     br_ssl_client_context client;
     htoki_x509 *x509; /* during a handshake only */
-    bool started, established, resumable;
+    bool started, established, resumable, resumed;
     htoki_validity validity; /* of the session, where resumable */
 } htoki_tls;
 
@@ -6485,7 +6485,8 @@ static void htoki_tls_settle(htoki_tls *t)
     br_ssl_engine_context *engine = &t->client.eng;
     unsigned state = br_ssl_engine_current_state(engine);
     if (t->x509 != NULL && state != BR_SSL_CLOSED && (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0) {
-        if (t->x509->begun) { /* a full handshake, whatever was offered */
+        t->resumed = !t->x509->begun;
+        if (!t->resumed) { /* a full handshake, whatever was offered */
             memcpy(t->validity.since, t->x509->now, sizeof t->validity.since);
             memcpy(t->validity.until, t->x509->until, sizeof t->validity.until);
         }
@@ -8541,7 +8542,8 @@ static void htoki_handshake(htok_client *c)
     }
     c->again = true;
     if (htoki_tls_established(&c->tls)) {
-        htoki_log(c, "TLS established with ", htoki_text(c->url.host), "");
+        htoki_log(c, "TLS established with ", htoki_text(c->url.host),
+                  c->tls.resumed ? ", session resumed" : "");
         c->stage = HTOKI_STAGE_EXCHANGE;
     }
 }

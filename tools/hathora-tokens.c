@@ -32,6 +32,7 @@
 #include <io.h>
 #else
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -88,6 +89,8 @@ static const char command_names[] = "list, create, revoke or rotate";
       "the API's address")                                                                                  \
     X(CA_FILE, "--ca-file", NULL, 0, "PEM", "SSL_CERT_FILE", "trust_file", "trust these roots alone")       \
     X(PIN, "--pin", NULL, 0, "SPKI", NULL, "pins", "a key of the chain: sha256/BASE64; may repeat")         \
+    X(PROXY, "--proxy", NULL, 0, "URL", NULL, "proxy", "http://[USER:PASSWORD@]HOST:PORT, or none")         \
+    X(SESSION_FILE, "--session-file", NULL, 0, "FILE", NULL, "session", "keep the TLS session there")       \
     X(TIMEOUT, "--timeout", NULL, 0, "MS", NULL, "timeout_ms", "for one whole attempt (30000)")             \
     X(CONNECT_TIMEOUT, "--connect-timeout", NULL, 0, "MS", NULL, "connect_timeout_ms",                      \
       "for name look-up, TCP and TLS (10000)")                                                              \
@@ -102,6 +105,8 @@ static const char command_names[] = "list, create, revoke or rotate";
       "no retry after this time (3600000)")                                                                 \
     X(RETRY_CONNECTION, "--retry-connection-errors", NULL, 0, NULL, NULL, "retry.retry_connection_errors",  \
       "also after connection errors")                                                                       \
+    X(RETRY_REPEAT, "--retry-repeat", NULL, 0, "WHAT", NULL, "retry.repeat",                                \
+      "idempotent, unsent or always (idempotent)")                                                          \
     X(RETRY_CODES, "--retry-codes", NULL, 0, "LIST", NULL, "retry.codes", "statuses to retry, as 429,5XX")  \
     X(HEADER, "--header", NULL, 0, "FIELD", NULL, "headers", "'Name: value'; may repeat")                   \
     X(USER_AGENT, "--user-agent", NULL, 0, "TEXT", NULL, "user_agent", "what to call itself")               \
@@ -148,6 +153,7 @@ static const char *values_of(enum option_id id)
     case OPTION_SORT: return "<key>";
     case OPTION_OUTPUT: return "<form>";
     case OPTION_RETRY: return "none backoff";
+    case OPTION_RETRY_REPEAT: return "idempotent unsent always";
     default: break;
     }
     return options[id].argument &&
@@ -157,7 +163,8 @@ static const char *values_of(enum option_id id)
 }
 
 static const char help_tail[] =
-    "\nFIELDValue prints one member bare, a line each: orgTokenIdValue, nameValue,\n"
+    "\nWithout --proxy, https_proxy, HTTPS_PROXY, no_proxy and NO_PROXY count.\n"
+    "FIELDValue prints one member bare, a line each: orgTokenIdValue, nameValue,\n"
     "statusValue, scopesValue, ... and, for create, plainTextTokenValue.\n"
     "Exit: 0 done, 1 revoke answered false, 2 usage, 3 API error, 4 other status,\n"
     "5 connection, 6 time-out, 7 invalid answer, 8 output or internal, 130 stopped.\n"
@@ -724,8 +731,12 @@ struct tool {
     enum field sort; /* FIELD_COUNT: as the server has them */
     bool sort_down;
     bool json_errors;
-    char usage[256];     /* the first usage error, or "" */
-    struct buffer token; /* the dev token and its NUL */
+    char usage[256];          /* the first usage error, or "" */
+    struct buffer token;      /* the dev token and its NUL */
+    struct buffer proxy_text; /* host, user and password, each with its NUL */
+    bool session_writable;    /* --session-file names nothing that must be kept */
+    const char *proxy_source; /* the option or variable that named the proxy */
+    htok_proxy proxy;
     uint64_t started_ms;
     size_t done, total;   /* what the progress line counts; total 0: unknown */
     size_t progress_len;  /* of the progress line that stands on the terminal */
@@ -825,7 +836,9 @@ static int fail_output(const struct tool *t, int status, const char *before, hto
 /* How the person named the option: by itself or by its variable. */
 static const char *given_as(const struct tool *t, enum option_id id)
 {
-    return t->from_environment[id] ? options[id].variable : options[id].name;
+    return t->from_environment[id]                 ? options[id].variable
+           : id == OPTION_PROXY && t->proxy_source ? t->proxy_source
+                                                   : options[id].name;
 }
 
 /* The library names its own member at fault; the person knows the option. */
@@ -959,6 +972,132 @@ static void take_header(struct tool *t, char *value)
     t->headers[t->header_count++].value = colon;
 }
 
+static bool equals(const char *a, size_t len, const char *b)
+{
+    return b && strlen(b) == len && memcmp(a, b, len) == 0;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+/* The first len characters of both are the same, ASCII case aside; b has as many. */
+static bool equals_nocase(const char *a, size_t len, const char *b)
+{
+    size_t i;
+    for (i = 0; i < len; i++) {
+        if (lower(a[i]) != lower(b[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Adds text and a NUL, %XX decoded where wanted. False when it is malformed or holds a NUL. */
+static bool add_decoded(struct buffer *b, const char *text, size_t len, bool decode)
+{
+    size_t i;
+    for (i = 0; i < len; i++) {
+        char c = text[i];
+        if (decode && c == '%') {
+            static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+            const char *high = len - i > 2 ? strchr(digits, text[i + 1]) : NULL;
+            const char *low = len - i > 2 ? strchr(digits, text[i + 2]) : NULL;
+            if (!high || !low) {
+                return false;
+            }
+            c = (char)((high - digits) % 16 * 16 + (low - digits) % 16);
+            i += 2;
+        }
+        if (c == '\0') {
+            return false;
+        }
+        add(b, &c, 1);
+    }
+    add(b, "", 1);
+    return true;
+}
+
+/* The last colon that can stand before a port: not one of an IPv6 address in brackets. */
+static size_t port_mark(const char *text, size_t len)
+{
+    size_t at = len;
+    while (at > 0 && text[at - 1] != ':' && text[at - 1] != ']') {
+        at--;
+    }
+    return at > 0 && text[at - 1] == ':' ? at - 1 : len;
+}
+
+/* 1 to 65535, or 0. */
+static uint16_t read_port(const char *text, size_t len)
+{
+    uint32_t value = 0;
+    size_t i;
+    for (i = 0; i < len && value <= 65535; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return 0;
+        }
+        value = value * 10 + (uint32_t)(text[i] - '0');
+    }
+    return value <= 65535 ? (uint16_t)value : 0;
+}
+
+/* Takes http://[user[:password]@]host[:port][/] apart; the scheme may be left out, as in many variables. The library
+   checks the host and the characters. */
+static void take_proxy(struct tool *t, const char *url)
+{
+    static const char http[] = "http://";
+    const char *scheme = strstr(url, "://"), *authority, *at, *colon;
+    size_t len, host_len, user_len, mark;
+    buffer_free(&t->proxy_text);
+    memset(&t->proxy, 0, sizeof t->proxy);
+    if (strcmp(url, "none") == 0) {
+        return;
+    }
+    if (scheme && (strlen(url) < 7 || !equals_nocase(url, 7, http))) {
+        usage_error(t, t->proxy_source,
+                    " must be an http:// URL: SOCKS and TLS to the proxy are not supported");
+        return;
+    }
+    authority = scheme ? scheme + 3 : url;
+    len = strcspn(authority, "/?#");
+    if (authority[len] != '\0' && strcmp(authority + len, "/") != 0) {
+        usage_error(t, t->proxy_source, " must not have a path, query or fragment");
+        return;
+    }
+    for (user_len = len; user_len > 0 && authority[user_len - 1] != '@'; user_len--) {}
+    at = authority + user_len;
+    host_len = len - user_len;
+    mark = port_mark(at, host_len);
+    t->proxy.port = mark == host_len ? 80 : read_port(at + mark + 1, host_len - mark - 1);
+    if (t->proxy.port == 0) {
+        usage_error(t, t->proxy_source, " must have a port from 1 to 65535");
+        return;
+    }
+    host_len = mark;
+    if (host_len > 2 && at[0] == '[' && at[host_len - 1] == ']') {
+        at++;
+        host_len -= 2;
+    }
+    colon = user_len ? (const char *)memchr(authority, ':', user_len - 1) : NULL;
+    if (!add_decoded(&t->proxy_text, at, host_len, false) ||
+        (user_len &&
+         !add_decoded(&t->proxy_text, authority, colon ? (size_t)(colon - authority) : user_len - 1, true)) ||
+        (colon &&
+         !add_decoded(&t->proxy_text, colon + 1, user_len - 2 - (size_t)(colon - authority), true))) {
+        usage_error(t, t->proxy_source, " has a malformed %XX in its user or password");
+        return;
+    }
+    if (t->proxy_text.failed) {
+        usage_error(t, t->proxy_source, " does not fit into memory");
+        return;
+    }
+    t->proxy.host = t->proxy_text.ptr;
+    t->proxy.user = user_len ? t->proxy.host + strlen(t->proxy.host) + 1 : NULL;
+    t->proxy.password = colon ? t->proxy.user + strlen(t->proxy.user) + 1 : NULL;
+}
+
 static void take(struct tool *t, enum option_id id, char *value)
 {
     if (value[0] == '\0') {
@@ -975,14 +1114,14 @@ static void take(struct tool *t, enum option_id id, char *value)
         }
         memset(value, '*', strlen(value));
         break;
+    case OPTION_PROXY:
+        t->proxy_source = options[id].name;
+        take_proxy(t, value);
+        memset(value, '*', strlen(value)); /* it may hold a password */
+        break;
     default: break;
     }
     t->values[id] = value;
-}
-
-static bool equals(const char *a, size_t len, const char *b)
-{
-    return b && strlen(b) == len && memcmp(a, b, len) == 0;
 }
 
 /* How many characters must be added, dropped or changed to make one word of the other. */
@@ -1164,6 +1303,83 @@ static void read_environment(struct tool *t)
     }
 }
 
+/* Whether an entry of no_proxy, HOST[:PORT], means this host: the same, or a domain that the host is in. */
+static bool entry_matches(const char *entry, size_t len, const char *host, size_t host_len, uint16_t port)
+{
+    size_t mark = port_mark(entry, len);
+    bool address = len > 0 && entry[0] == '[';
+    /* A bare IPv6 address has colons and no port. */
+    if (!address && mark != len && memchr(entry, ':', mark)) {
+        mark = len;
+    }
+    if (mark != len && read_port(entry + mark + 1, len - mark - 1) != port) {
+        return false;
+    }
+    len = mark;
+    if (address && len > 2 && entry[len - 1] == ']') {
+        entry++;
+        len -= 2;
+    }
+    if (len > 0 && entry[0] == '.') {
+        entry++;
+        len--;
+    }
+    if (len == 0 || len > host_len || !equals_nocase(host + host_len - len, len, entry)) {
+        return false;
+    }
+    return len == host_len || host[host_len - len - 1] == '.';
+}
+
+/* A list of entries between commas and spaces; * alone means every host. No networks as 10.0.0.0/8. */
+static bool no_proxy_matches(const char *list, const char *host, size_t host_len, uint16_t port)
+{
+    while (*list) {
+        size_t len = strcspn(list, ", \t");
+        if (equals(list, len, "*") || entry_matches(list, len, host, host_len, port)) {
+            return true;
+        }
+        list += len;
+        list += strspn(list, ", \t");
+    }
+    return false;
+}
+
+static const char *environment_either(const char *small, const char *large, const char **name)
+{
+    const char *value = environment(small);
+    *name = value ? small : large;
+    return value ? value : environment(large);
+}
+
+/* Without --proxy the usual variables count, for https alone; an empty one means no proxy. */
+static void read_proxy(struct tool *t)
+{
+    const char *name, *value, *none, *ignored;
+    const char *url = t->values[OPTION_ENDPOINT] ? t->values[OPTION_ENDPOINT] : HTOK_DEFAULT_SERVER_URL;
+    const char *host = url + 8;
+    size_t len, mark;
+    uint16_t port;
+    if (t->values[OPTION_PROXY] || strlen(url) < 8 || !equals_nocase(url, 8, "https://")) {
+        return;
+    }
+    value = environment_either("https_proxy", "HTTPS_PROXY", &name);
+    none = environment_either("no_proxy", "NO_PROXY", &ignored);
+    len = strcspn(host, "/?#");
+    mark = port_mark(host, len);
+    port = mark == len ? 443 : read_port(host + mark + 1, len - mark - 1);
+    len = mark;
+    if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
+        host++;
+        len -= 2;
+    } else if (len > 1 && host[len - 1] == '.') {
+        len--;
+    }
+    if (value && value[0] != '\0' && !(none && no_proxy_matches(none, host, len, port))) {
+        t->proxy_source = name;
+        take_proxy(t, value);
+    }
+}
+
 /* ---- Values to the library's options. -------------------------------------------------------------------------- */
 
 /* Decimal digits only; 0 and UINT32_MAX mean something else to the library. */
@@ -1217,11 +1433,18 @@ static uint32_t thousandths(struct tool *t, enum option_id id)
 static void read_retry(struct tool *t)
 {
     htok_retry *retry = &t->client_options.retry;
-    const char *how = t->values[OPTION_RETRY];
+    const char *how = t->values[OPTION_RETRY], *what = t->values[OPTION_RETRY_REPEAT];
     if (how && strcmp(how, "none") != 0 && strcmp(how, "backoff") != 0) {
         usage_error(t, options[OPTION_RETRY].name, " must be none or backoff");
     }
     retry->strategy = how && strcmp(how, "backoff") == 0 ? HTOK_RETRY_BACKOFF : HTOK_RETRY_NONE;
+    if (what && strcmp(what, "idempotent") != 0 && strcmp(what, "unsent") != 0 &&
+        strcmp(what, "always") != 0) {
+        usage_error(t, options[OPTION_RETRY_REPEAT].name, " must be idempotent, unsent or always");
+    }
+    retry->repeat = what && strcmp(what, "unsent") == 0   ? HTOK_REPEAT_UNSENT
+                    : what && strcmp(what, "always") == 0 ? HTOK_REPEAT_ALWAYS
+                                                          : HTOK_REPEAT_IDEMPOTENT;
     retry->initial_interval_ms = milliseconds(t, OPTION_RETRY_INITIAL);
     retry->max_interval_ms = milliseconds(t, OPTION_RETRY_MAX);
     retry->max_elapsed_ms = milliseconds(t, OPTION_RETRY_ELAPSED);
@@ -1342,6 +1565,7 @@ static void fill_client_options(struct tool *t)
     o->trust_file = t->values[OPTION_CA_FILE];
     o->pins = t->pins;
     o->pin_count = t->pin_count;
+    o->proxy = t->proxy.host ? &t->proxy : NULL;
     o->work_bytes = WORK_BYTES;
     o->max_element_bytes = ELEMENT_BYTES;
     read_retry(t);
@@ -3118,6 +3342,119 @@ static int show_version(struct tool *t)
     return code;
 }
 
+/* ---- The TLS session's file: it may make a call faster, and never makes one fail. --------------------------------- */
+
+#ifdef _WIN32
+
+/* Who may read a file is not told by its mode here. */
+static void read_session(struct tool *t)
+{
+    hint(options[OPTION_SESSION_FILE].name, view_of(NULL), " is not supported on this system and ignored.\n");
+    (void)t;
+}
+
+static void write_session(struct tool *t)
+{
+    (void)t;
+}
+
+#else
+
+static void session_ignored(struct tool *t, const char *why)
+{
+    struct buffer line = {NULL, 0, 0, false};
+    add_text(&line, "the session file is ignored: ");
+    add_text(&line, why);
+    add(&line, "", 1);
+    if (!line.failed && t->logger.line) {
+        log_line(t, line.ptr);
+    } else if (!line.failed && !t->muted) {
+        hint("Warning: ", view_of(line.ptr), "\n");
+    }
+    buffer_free(&line);
+}
+
+/* A file that is the user's, that nobody else can read or change, and that is a session or empty. Any other is left
+   alone, for reading and for writing: it may be a slip of the pen. */
+static bool read_private_session(struct tool *t, unsigned char *bytes, size_t *len)
+{
+    struct stat about;
+    ssize_t got = -1;
+    int descriptor =
+        open(t->values[OPTION_SESSION_FILE], O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    *len = 0;
+    if (descriptor < 0) {
+        if (errno != ENOENT) {
+            session_ignored(t, strerror(errno));
+        }
+        return errno == ENOENT;
+    }
+    if (fstat(descriptor, &about) != 0 || !S_ISREG(about.st_mode)) {
+        session_ignored(t, "it is no regular file");
+    } else if (about.st_uid != geteuid()) {
+        session_ignored(t, "it is another user's");
+    } else if ((about.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        session_ignored(t, "others may read or change it (chmod 600)");
+    } else {
+        got = read(descriptor, bytes, HTOK_SESSION_BYTES + 1);
+        if (got != 0 && (got < 4 || got > HTOK_SESSION_BYTES || memcmp(bytes, "htok", 4) != 0)) {
+            session_ignored(t, "it holds something else");
+            got = -1;
+        }
+    }
+    (void)close(descriptor);
+    *len = got > 0 ? (size_t)got : 0;
+    return got >= 0;
+}
+
+static void read_session(struct tool *t)
+{
+    unsigned char bytes[HTOK_SESSION_BYTES + 1];
+    size_t len;
+    t->session_writable = read_private_session(t, bytes, &len);
+    if (len != 0 && htok_client_import_session(t->client, bytes, len) != HTOK_OK) {
+        session_ignored(t, htok_reason_text(htok_client_error(t->client)->reason));
+    }
+    wipe(bytes, sizeof bytes);
+}
+
+/* A new file takes the old one's place at once, so that no reader ever sees half of it. */
+static bool replace_file(const char *path, const unsigned char *bytes, size_t len)
+{
+    struct buffer name = {NULL, 0, 0, false};
+    int descriptor = -1;
+    bool done = false;
+    add_text(&name, path);
+    add_text(&name, ".XXXXXX");
+    add(&name, "", 1);
+    if (!name.failed) {
+        descriptor = mkstemp(name.ptr); /* mode 0600 */
+    }
+    if (descriptor >= 0) {
+        done = write_all(descriptor, (const char *)bytes, len);
+        done = close(descriptor) == 0 && done && rename(name.ptr, path) == 0;
+        if (!done) {
+            (void)unlink(name.ptr);
+        }
+    }
+    buffer_free(&name);
+    return done;
+}
+
+static void write_session(struct tool *t)
+{
+    unsigned char bytes[HTOK_SESSION_BYTES];
+    size_t len = t->session_writable && !interrupted()
+                     ? htok_client_export_session(t->client, bytes, sizeof bytes)
+                     : 0;
+    if (len != 0 && !replace_file(t->values[OPTION_SESSION_FILE], bytes, len)) {
+        session_ignored(t, strerror(errno));
+    }
+    wipe(bytes, sizeof bytes);
+}
+
+#endif
+
 static int run(struct tool *t)
 {
     htok_error error;
@@ -3129,6 +3466,7 @@ static int run(struct tool *t)
         return show_version(t);
     }
     read_environment(t);
+    read_proxy(t);
     check_command(t);
     t->json_errors = t->values[OPTION_OUTPUT] && strcmp(t->values[OPTION_OUTPUT], "json") == 0;
     read_form(t);
@@ -3153,11 +3491,17 @@ static int run(struct tool *t)
     if (htok_client_create(&t->client, &t->client_options, &error) != HTOK_OK) {
         return fail_client(t, &error, NULL, NULL);
     }
+    if (t->values[OPTION_SESSION_FILE]) {
+        read_session(t);
+    }
     code = t->command == COMMAND_LIST     ? run_list(t)
            : t->command == COMMAND_CREATE ? run_create(t)
            : t->command == COMMAND_REVOKE ? run_revoke(t)
                                           : run_rotate(t);
     t->muted = true; /* the line of a failure stays the last one */
+    if (t->values[OPTION_SESSION_FILE]) {
+        write_session(t);
+    }
     htok_client_close(t->client);
     return code;
 }
@@ -3189,6 +3533,7 @@ int main(int argc, char **argv)
         code = fail_internal(&t, "memory cannot be allocated");
     }
     buffer_free(&t.token);
+    buffer_free(&t.proxy_text);
     free(t.headers);
     free((void *)t.ids);
     free((void *)t.pins);

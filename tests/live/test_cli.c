@@ -220,6 +220,8 @@ static void help_names_every_option_and_variable(void **state)
                                         "--ca-file PEM",
                                         "--hathora-cloud-endpoint",
                                         "--pin SPKI",
+                                        "--proxy URL",
+                                        "--session-file FILE",
                                         "--timeout MS",
                                         "--connect-timeout MS",
                                         "--retry ",
@@ -228,6 +230,7 @@ static void help_names_every_option_and_variable(void **state)
                                         "--retry-exponent",
                                         "--retry-max-elapsed MS",
                                         "--retry-connection-errors",
+                                        "--retry-repeat WHAT",
                                         "--retry-codes",
                                         "--header",
                                         "--user-agent",
@@ -525,7 +528,7 @@ static void empty_variables_are_usage_errors(void **state)
     expect_failure(TOOL_ENV(org, "list"), 2);
 }
 
-static void proxy_variables_do_not_matter(void **state)
+static void proxy_variables_do_not_matter_to_http(void **state)
 {
     static const char *const env[] = {"https_proxy=http://127.0.0.1:1", "HTTPS_PROXY=http://127.0.0.1:1",
                                       "http_proxy=http://127.0.0.1:1", NULL};
@@ -1686,7 +1689,7 @@ int main(void)
         TEST(variables_stand_in_for_options),
         TEST(options_outrank_variables_even_empty_ones),
         TEST(empty_variables_are_usage_errors),
-        TEST(proxy_variables_do_not_matter),
+        TEST(proxy_variables_do_not_matter_to_http),
         TEST(token_file_loses_one_line_end),
         TEST(malformed_token_files_are_usage_errors),
         TEST(without_a_token_no_authorization_is_sent),
