@@ -322,5 +322,5 @@ int main(void)
         TEST(a_file_that_is_no_private_session_is_left_alone),
         TEST(a_session_resumes_through_a_proxy_too),
     };
-    return cmocka_run_group_tests_name("proxy", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("cli_proxy", tests, NULL, NULL);
 }
