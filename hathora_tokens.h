@@ -6122,9 +6122,9 @@ static const char *htoki_tls_hint(const htok_error *e)
             return "the server may want to renegotiate, which is refused: to ask for a client certificate, "
                    "perhaps";
         }
-        return "the server may want TLS 1.3, another cipher suite than ECDHE with AES-GCM or ChaCha20, a "
-               "client "
-               "certificate, or (FIPS) the extended master secret";
+        return "the server may want TLS 1.3, or an older TLS than 1.2, another cipher suite than ECDHE with "
+               "AES-GCM "
+               "or ChaCha20, a client certificate, or (FIPS) the extended master secret";
     case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_PROTOCOL_VERSION:
         return "this server refuses TLS 1.2, the newest that BearSSL has";
     case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_INTERNAL_ERROR: return "the server's own log may tell more";

@@ -1,5 +1,6 @@
-/* TLS as openssl s_server speaks it: certificates, keys, suites and versions, each met by the client in this program
-   and, where the host can be looked up without help, by the command-line tool. Needs build/hathora-tokens, openssl. */
+/* TLS as openssl s_server and nginx speak it: certificates, keys, suites and versions, each met by the client in this
+   program and, where the host can be looked up without help, by the command-line tool. Needs build/hathora-tokens,
+   openssl, nginx. */
 #define _POSIX_C_SOURCE 200809L
 #define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
@@ -131,6 +132,36 @@ static void serve(tls_server *server, const tls_case *c)
     colon = strstr(server->process->out.ptr + at, six ? "]:" : ":");
     assert_non_null(colon);
     server->port = (unsigned)strtoul(colon + (six ? 2 : 1), NULL, 10);
+    server->of = c;
+}
+
+/* nginx with the same certificates: in one file, the server's first. server[0] may be a protocol. */
+static void serve_by_nginx(tls_server *server, const tls_case *c)
+{
+    char block[2048], chain[64];
+    const char *const argv[] = {"sh", "-c", "cat \"$0.pem\" \"$1\"", c->certificate, chain, NULL};
+    const char *path;
+    struct live_command command;
+    const struct live_process *process;
+    const struct live_server *nginx;
+    size_t i;
+    snprintf(chain, sizeof chain, c->chain ? "%s.pem" : "/dev/null", c->chain);
+    memset(&command, 0, sizeof command);
+    command.argv = argv;
+    command.folder = FOLDER;
+    process = live_run(&command);
+    assert_int_equal(process->status, 0);
+    path = live_write_file("chain.pem", process->out.ptr, process->out.len);
+    i = (size_t)snprintf(block, sizeof block,
+                         "default_type application/json; types {}\n"
+                         "server { listen 127.0.0.1:@PORT@ ssl; listen [::1]:@PORT@ ssl; ssl_protocols %s;\n"
+                         "ssl_certificate %s; ssl_certificate_key %s/" FOLDER "/%s.key;\n"
+                         "location = /tokens/v1/orgs/org-1 { return 200 '{\"tokens\":[]}'; } }",
+                         c->server[0] ? c->server[0] : "TLSv1.2 TLSv1.3", path, here, c->certificate);
+    assert_true(i < sizeof block);
+    nginx = live_start_nginx(block);
+    server->process = nginx->process;
+    server->port = nginx->port;
     server->of = c;
 }
 
@@ -278,7 +309,7 @@ static void by_tool(const tls_case *c, const tls_server *server, const char *too
     expect_text(c->label, "tool", process->err.ptr, c->text);
 }
 
-static void check_cases(const tls_case *cases, size_t count)
+static void check_cases(const tls_case *cases, size_t count, void (*serve_it)(tls_server *, const tls_case *))
 {
     char tool[640];
     tls_server server;
@@ -287,14 +318,14 @@ static void check_cases(const tls_case *cases, size_t count)
     snprintf(tool, sizeof tool, "%s", live_tool());
     for (i = 0; i < count; i++) {
         const tls_case *c = &cases[i];
-        serve(&server, c);
+        serve_it(&server, c);
         by_client(c, &server);
         if (!c->host || strchr("0123456789:", c->host[0])) {
             by_tool(c, &server, tool);
         }
     }
 }
-#define CHECK_CASES(cases) check_cases(cases, COUNT(cases))
+#define CHECK_CASES(cases) check_cases(cases, COUNT(cases), serve)
 
 /* ---- The cases. ---- */
 
@@ -522,9 +553,9 @@ static void versions_suites_and_protocols(void **state)
         {"P-384", "good", .server = {"-groups", "P-384"}},
         {"TLS 1.3 alone", "good", .server = {"-tls1_3"}, FAILS(TLS_ALERT, "this server refuses TLS 1.2")},
         {"TLS 1.1 alone", "rsa2048", .server = {"-tls1_1", "-cipher", "ALL:@SECLEVEL=0"}, .trust = "rootrsa",
-         .status = CONNECTION, .reason = HTOK_REASON_TLS_ALERT},
+         FAILS(TLS_ALERT, "or an older TLS than 1.2")},
         {"TLS 1.0 alone", "rsa2048", .server = {"-tls1", "-cipher", "ALL:@SECLEVEL=0"}, .trust = "rootrsa",
-         .status = CONNECTION, .reason = HTOK_REASON_TLS_ALERT},
+         FAILS(TLS_ALERT, "or an older TLS than 1.2")},
         {"http/1.1", "good", .server = {"-alpn", "http/1.1"}},
         {"h2 or http/1.1", "good", .server = {"-alpn", "h2,http/1.1"}},
         {"h2 alone", "good", .server = {"-alpn", "h2"},
@@ -536,6 +567,43 @@ static void versions_suites_and_protocols(void **state)
     };
     (void)state;
     CHECK_CASES(cases);
+}
+
+static void nginx_is_judged_alike(void **state)
+{
+    static const tls_case cases[] = {
+        {"P-256", "good", .status = OK},
+        {"RSA", "rsa3072", .trust = "rootrsa"},
+        {"IPv4", "good", .host = "127.0.0.1"},
+        {"IPv6", "good", .host = "::1"},
+        {"wildcard", "good", .host = "q.w.example"},
+        {"intermediate", "byplain", .chain = "intplain"},
+        {"another name", "good", .host = "b.test.example",
+         FAILS(CERTIFICATE_NAME, "certificate is for a.test.example, localhost, ")},
+        {"another address", "addresses", .host = "127.0.0.1",
+         FAILS(CERTIFICATE_NAME, "certificate is for 10.1.2.3")},
+        {"no names", "nosan", .host = HOST, FAILS(CERTIFICATE_NAME, "certificate holds no subjectAltName")},
+        {"expired", "expired", FAILS(CERTIFICATE_TIME, "valid from 2020-01-01 00:00 to 2021-01-01 00:00")},
+        {"not yet valid", "notyet", FAILS(CERTIFICATE_TIME, "valid from 2090-01-01 00:00 to ")},
+        {"missing intermediate", "byplain",
+         FAILS(CERTIFICATE_UNTRUSTED, "the server may leave out its intermediate certificates")},
+        {"unknown CA", "good", .trust = "other",
+         FAILS(CERTIFICATE_UNTRUSTED, "its issuer is not among the trusted")},
+        {"self-signed", "self", FAILS(CERTIFICATE_UNTRUSTED, "its root is missing among the trusted")},
+        {"self-signed, trusted", "self", .trust = "self"},
+        {"for clients", "client", FAILS(CERTIFICATE_USAGE, "its extendedKeyUsage lacks serverAuth")},
+        {"a CA's", "authority", FAILS(CERTIFICATE_USAGE, "it is a CA's certificate")},
+        {"path length", "bydeep", .chain = "deep",
+         FAILS(CERTIFICATE_INVALID, "its CA allows no chain of this length")},
+        {"constraints", "byothernames", .chain = "intothernames",
+         FAILS(CERTIFICATE_INVALID, "name constraints of a CA in the chain exclude the host")},
+        {"RSA 8192", "rsa8192", .trust = "rootrsa",
+         FAILS(CERTIFICATE_INVALID, "RSA keys of more than 4096 bits are not supported")},
+        {"Ed25519", "ed25519", FAILS(TLS_ALERT, "handshake_failure")},
+        {"TLS 1.3 alone", "good", .server = {"TLSv1.3"}, FAILS(TLS_ALERT, "this server refuses TLS 1.2")},
+    };
+    (void)state;
+    check_cases(cases, COUNT(cases), serve_by_nginx);
 }
 
 static void pins(void **state)
@@ -651,6 +719,7 @@ int main(int argc, char **argv)
         TEST(usages_and_name_constraints),
         TEST(keys_and_signatures),
         TEST(versions_suites_and_protocols),
+        TEST(nginx_is_judged_alike),
         TEST(pins),
         TEST(trust_without_use_is_told_before_anything_is_sent),
         TEST(a_clock_that_is_unknown_or_wrong),
