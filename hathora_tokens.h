@@ -4762,11 +4762,10 @@ static htoki_node htoki_der_child(htoki_der *d, unsigned tag)
         return tag == 0xa0 ? HTOKI_NODE_PERMITTED : htoki_node_if(tag == 0xa1, HTOKI_NODE_EXCLUDED);
     case HTOKI_NODE_PERMITTED:
     case HTOKI_NODE_EXCLUDED: return htoki_node_if(tag == 0x30, HTOKI_NODE_TREE);
-    case HTOKI_NODE_TREE:
+    default: /* HTOKI_NODE_TREE */
         return index == 0 && tag == 0x82   ? HTOKI_NODE_DNS_TREE
                : index == 0 && tag == 0x87 ? HTOKI_NODE_IP_TREE
                                            : HTOKI_NODE_OTHER_TREE;
-    default: return HTOKI_NODE_BAD;
     }
 }
 
@@ -4962,7 +4961,7 @@ static void htoki_der_extension_oid(htoki_der *d)
     }
     bit = HTOKI_EXTENSION_BIT(d->value[2]);
     d->extension = d->value[2];
-    d->failed = d->failed || (d->seen & bit) != 0;
+    d->failed = (d->seen & bit) != 0;
     d->seen |= bit;
 }
 
@@ -5039,21 +5038,22 @@ static void htoki_der_hash_end(htoki_der *d, unsigned char hash[32])
     d->hashing = false;
 }
 
+/* An element has ended, and nothing has failed so far. */
 static void htoki_der_close(htoki_der *d, htoki_node node)
 {
     switch (node) {
     case HTOKI_NODE_CERTIFICATE:
-        d->done = true;
-        d->failed = d->failed || d->index[1] != 3;
+        d->failed = d->index[1] != 3;
+        d->done = !d->failed;
         break;
     case HTOKI_NODE_TBS:
         d->event = HTOKI_EVENT_TBS;
-        d->failed = d->failed || d->index[2] < 7;
+        d->failed = d->index[2] < 7;
         break;
-    case HTOKI_NODE_VALIDITY: d->failed = d->failed || d->index[3] != 2; break;
+    case HTOKI_NODE_VALIDITY: d->failed = d->index[3] != 2; break;
     case HTOKI_NODE_KEY:
         htoki_der_hash_end(d, d->key_hash);
-        d->failed = d->failed || d->index[3] != 2;
+        d->failed = d->index[3] != 2;
         break;
     case HTOKI_NODE_ISSUER: htoki_der_hash_end(d, d->issuer); break;
     case HTOKI_NODE_SUBJECT:
@@ -5069,7 +5069,7 @@ static void htoki_der_close(htoki_der *d, htoki_node node)
     case HTOKI_NODE_EXTENSION_OID: htoki_der_extension_oid(d); break;
     case HTOKI_NODE_CRITICAL:
         d->critical = d->value[0] != 0;
-        d->failed = d->failed || d->got != 1;
+        d->failed = d->got != 1;
         d->critical_unknown = d->critical_unknown || (d->critical && d->extension == HTOKI_EXTENSION_OTHER);
         if (d->critical && (d->extension == HTOKI_EXTENSION_USAGES ||
                             (d->extension == HTOKI_EXTENSION_TREES && d->role != HTOKI_ROLE_SERVER))) {
@@ -5078,7 +5078,7 @@ static void htoki_der_close(htoki_der *d, htoki_node node)
         break;
     case HTOKI_NODE_CA:
         d->ca = d->value[0] != 0;
-        d->failed = d->failed || d->got != 1;
+        d->failed = d->got != 1;
         break;
     case HTOKI_NODE_PATH_LENGTH:
         d->path_limited = true;
@@ -5097,7 +5097,7 @@ static void htoki_der_close(htoki_der *d, htoki_node node)
         break;
     case HTOKI_NODE_TREES:
     case HTOKI_NODE_PERMITTED: /* RFC 5280 section 4.2.1.10: never empty, for that could mean all or nothing */
-    case HTOKI_NODE_EXCLUDED: d->failed = d->failed || d->index[d->depth] == 0; break;
+    case HTOKI_NODE_EXCLUDED: d->failed = d->index[d->depth] == 0; break;
     case HTOKI_NODE_DNS_NAME:
         d->names_seen = true;
         d->name_found = d->name_found || d->exact || d->wild;
@@ -5109,7 +5109,7 @@ static void htoki_der_close(htoki_der *d, htoki_node node)
         }
         break;
     case HTOKI_NODE_IP_TREE: htoki_der_ip_tree(d); break;
-    case HTOKI_NODE_OTHER_TREE: d->tree_unknown = d->tree_unknown || d->critical; break;
+    case HTOKI_NODE_OTHER_TREE: d->tree_unknown = d->critical; break;
     default: break;
     }
 }
@@ -5119,7 +5119,8 @@ static void htoki_der_open(htoki_der *d, uint32_t len)
 {
     unsigned parent = d->depth;
     htoki_node node = htoki_der_child(d, d->head[0]);
-    if (node == HTOKI_NODE_BAD || len > d->left[parent] || parent + 1 >= HTOKI_DER_DEPTH) {
+    HTOKI_ASSERT(parent + 1 < HTOKI_DER_DEPTH); /* no node above has children deeper */
+    if (node == HTOKI_NODE_BAD || len > d->left[parent]) {
         d->failed = true;
         return;
     }
@@ -5246,7 +5247,8 @@ static void htoki_bundle_open(htoki_bundle *b, htok_view trust)
 
 static bool htoki_bundle_starts(const htoki_bundle *b, size_t at, const char *word, size_t len)
 {
-    return at <= b->len && b->len - at >= len && memcmp(b->text + at, word, len) == 0;
+    HTOKI_ASSERT(at <= b->len);
+    return b->len - at >= len && memcmp(b->text + at, word, len) == 0;
 }
 
 static bool htoki_bundle_fail(htoki_bundle *b, size_t at)
@@ -5472,9 +5474,6 @@ static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, 
                                   const char *now)
 {
     htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
-    if (e->kind != HTOK_OK) {
-        return e->kind;
-    }
     htoki_put_text(&w, reason == HTOK_REASON_TRUST_EMPTY ? "certificates: "
                                                          : "well-formed certificates before it: ");
     htoki_put_decimal(&w, number);
@@ -5512,7 +5511,7 @@ static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t uni
             }
         }
         /* Behind a TRUSTED CERTIFICATE OpenSSL writes what it may not be trusted for, which would be lost here. */
-        if (b.failed || d.failed || !d.done || d.trailing) {
+        if (b.failed || !d.done || d.trailing) {
             return htoki_trust_fail(e, HTOK_REASON_TRUST_MALFORMED, b.failed ? b.at : b.begin, number, NULL);
         }
         number++;
@@ -5772,7 +5771,7 @@ static bool htoki_anchor_read(htoki_x509 *x, htoki_bundle *b, htoki_der *root, h
             }
         }
     }
-    return root->done && !root->failed && !root->trailing;
+    return root->done && !root->trailing;
 }
 
 static void htoki_anchors_scan(htoki_x509 *x, bool any_id)
@@ -5867,7 +5866,7 @@ static void htoki_x509_start_cert(const br_x509_class **context, uint32_t length
 static void htoki_x509_hide_critical(htoki_x509 *x, unsigned char byte)
 {
     static const unsigned char not_critical = 0;
-    if (x->minimal.err == 0 && x->minimal.do_mhash) {
+    if (x->minimal.err == 0) {
         br_multihash_update(&x->minimal.mhash, &byte, 1);
         x->minimal.do_mhash = 0;
         x->minimal.vtable->append(&x->minimal.vtable, &not_critical, 1);
@@ -5917,7 +5916,6 @@ static htok_reason htoki_x509_reason(int code)
     case BR_ERR_X509_DN_MISMATCH: return HTOK_REASON_CERTIFICATE_UNTRUSTED;
     case BR_ERR_X509_BAD_SERVER_NAME: return HTOK_REASON_CERTIFICATE_NAME;
     case BR_ERR_X509_EXPIRED: return HTOK_REASON_CERTIFICATE_TIME;
-    case BR_ERR_X509_TIME_UNKNOWN: return HTOK_REASON_TIME_UNKNOWN;
     case BR_ERR_X509_FORBIDDEN_KEY_USAGE: return HTOK_REASON_CERTIFICATE_USAGE;
     default: return HTOK_REASON_CERTIFICATE_INVALID;
     }
@@ -5942,7 +5940,7 @@ static unsigned htoki_x509_end_chain(const br_x509_class **context)
         x->reason = x->refusal;
         code = x->refusal == HTOK_REASON_CERTIFICATE_USAGE ? BR_ERR_X509_FORBIDDEN_KEY_USAGE
                                                            : BR_ERR_X509_BAD_SERVER_NAME;
-    } else if (code == 0 && x->pin_count != 0 && !x->pinned && !(x->anchor_count != 0 && x->anchor_pinned)) {
+    } else if (code == 0 && x->pin_count != 0 && !x->pinned && !x->anchor_pinned) {
         x->reason = HTOK_REASON_CERTIFICATE_PIN;
         code = BR_ERR_X509_NOT_TRUSTED;
     }

@@ -775,9 +775,49 @@ static void several_trusted_certificates_may_share_a_name(void **state)
          .chain = {LEAF},
          .roots = {TWIN(9, "09"), TWIN(9, "09"), TWIN(1, "01")},
          GOOD},
+        {.label = "right one has a longer id", .chain = {WITH_ID("05")}, .roots = {TWIN(1, "0506")}, GOOD},
+        {.label = "right one has a shorter id", .chain = {WITH_ID("0506")}, .roots = {TWIN(1, "05")}, GOOD},
+        {.label = "right one has an id of 26 bytes",
+         .chain = {WITH_ID("0102030405060708090a0b0c0d0e0f101112131415161718191a")},
+         .roots = {TWIN(9, "09"), TWIN(8, "08"),
+                   TWIN(1, "0102030405060708090a0b0c0d0e0f101112131415161718191a")},
+         GOOD},
+        {.label = "right one has an id of 40 bytes",
+         .chain = {WITH_ID(
+             "0102030405060708090a0b0c0d0e0f10111213140102030405060708090a0b0c0d0e0f1011121314")},
+         .roots = {TWIN(9, "09"), TWIN(8, "08"),
+                   TWIN(1,
+                        "0102030405060708090a0b0c0d0e0f10111213140102030405060708090a0b0c0d0e0f1011121314")},
+         GOOD},
     };
     (void)state;
     CHECK_CASES(cases);
+}
+
+static void rsa_spki(unsigned bits, unit_text *hex);
+
+/* There is room for two trusted keys, if they are not of the largest kind. */
+static void a_trusted_key_that_does_not_fit_is_passed_over(void **state)
+{
+    chain_case c = {.label = "two large keys of the name, then the right one",
+                    .chain = {LEAF},
+                    .roots = {TWIN(9, "09"), TWIN(8, "08"), TWIN(1, "01")},
+                    GOOD};
+    unit_text large = {0}, other = {0};
+    (void)state;
+    rsa_spki(4096, &large);
+    rsa_spki(4095, &other);
+    c.roots[0].spki_hex = large.text;
+    c.roots[1].spki_hex = other.text;
+    check_case(&c);
+    c.label = "a large key of the name alone";
+    memset(&c.roots[1], 0, sizeof c.roots[1]);
+    c.reason = HTOK_REASON_CERTIFICATE_UNTRUSTED;
+    c.code = BR_ERR_X509_NOT_TRUSTED;
+    c.detail = "did not sign";
+    check_case(&c);
+    free(large.text);
+    free(other.text);
 }
 
 /* ---- The server's own certificate among the trusted. ---- */
@@ -1181,6 +1221,18 @@ static void excluded_trees_that_are_no_names_refuse(void **state)
          SIGNER_WITH("ca! nc!:/d=test.example."),
          .reason = HTOK_REASON_CERTIFICATE_INVALID,
          .code = BR_ERR_X509_UNEXPECTED},
+        {.label = "a last dot alone",
+         SIGNER_WITH("ca! nc!:/d=."),
+         .reason = HTOK_REASON_CERTIFICATE_INVALID,
+         .code = BR_ERR_X509_UNEXPECTED},
+        {.label = "a space",
+         SIGNER_WITH("ca! nc!:/dh=612e206578616d706c65"),
+         .reason = HTOK_REASON_CERTIFICATE_INVALID,
+         .code = BR_ERR_X509_UNEXPECTED},
+        {.label = "UTF-8",
+         SIGNER_WITH("ca! nc!:/dh=c3a92e6578616d706c65"),
+         .reason = HTOK_REASON_CERTIFICATE_INVALID,
+         .code = BR_ERR_X509_UNEXPECTED},
         {.label = "a wildcard",
          SIGNER_WITH("ca! nc!:/d=*.test.example"),
          .reason = HTOK_REASON_CERTIFICATE_INVALID,
@@ -1331,6 +1383,16 @@ static void one_key_of_the_chain_must_be_pinned(void **state)
          GOOD},
         {.label = "trusted directly", .chain = {LEAF}, .roots = {LEAF}, .pins = {2}, GOOD},
         {.label = "another", .chain = {LEAF}, .pins = {9}, BAD_PIN, .detail = "seen: sha256/"},
+        {.label = "both trusted ones of the name",
+         .chain = {LEAF},
+         .roots = {TWIN(1, "01"), TWIN(9, "09")},
+         .pins = {9, 1},
+         GOOD},
+        {.label = "the second trusted one of the name",
+         .chain = {LEAF},
+         .roots = {TWIN(9, "09"), TWIN(1, "01")},
+         .pins = {1},
+         BAD_PIN},
         {.label = "two others", .chain = {LEAF_OF_INT, INT}, .pins = {8, 9}, BAD_PIN},
         {.label = "one sent without need", .chain = {LEAF_OF_INT, INT, OTHER_CA}, .pins = {9}, BAD_PIN},
         {.label = "one sent behind the root", .chain = {LEAF, ROOT, OTHER_CA}, .pins = {9}, BAD_PIN},
@@ -1665,6 +1727,52 @@ static void begin_reference(htoki_reference *r, char names[NAMES_BYTES])
     r->names = names;
 }
 
+/* BearSSL hashes a name in pieces; one that begins with a zero byte is the hash of a trusted certificate's. */
+static void a_name_is_hashed_unless_its_hash_is_given(void **state)
+{
+    unsigned char name[66], plain[32], out[32];
+    const br_hash_class *vtable = &htoki_name_hash_vtable;
+    union {
+        const br_hash_class *vtable;
+        htoki_name_hash name;
+    } context;
+    br_sha256_context sha;
+    (void)state;
+    memset(name, 0x30, sizeof name);
+    br_sha256_init(&sha);
+    br_sha256_update(&sha, name, 33);
+    br_sha256_out(&sha, plain);
+    memset(&context, 0, sizeof context);
+    context.vtable = vtable;
+    vtable->init(&context.vtable);
+    vtable->update(&context.vtable, name, 33);
+    vtable->out(&context.vtable, out);
+    assert_memory_equal(out, plain, 32);
+    name[0] = 0;
+    vtable->init(&context.vtable);
+    vtable->update(&context.vtable, name, 33);
+    vtable->out(&context.vtable, out);
+    assert_memory_equal(out, name + 1, 32);
+    vtable->init(&context.vtable); /* a zero byte later is one of the name */
+    name[0] = 0x30;
+    name[33] = 0;
+    vtable->update(&context.vtable, name, 33);
+    vtable->update(&context.vtable, name + 33, 33);
+    vtable->out(&context.vtable, out);
+    br_sha256_init(&sha);
+    br_sha256_update(&sha, name, 66);
+    br_sha256_out(&sha, plain);
+    assert_memory_equal(out, plain, 32);
+    name[0] = 0;
+    vtable->init(&context.vtable); /* 32 bytes and their zero byte, no less */
+    vtable->update(&context.vtable, name, 32);
+    vtable->out(&context.vtable, out);
+    br_sha256_init(&sha);
+    br_sha256_update(&sha, name, 32);
+    br_sha256_out(&sha, plain);
+    assert_memory_equal(out, plain, 32);
+}
+
 static void a_walk_may_be_split_anywhere(void **state)
 {
     static const cert_spec authority =
@@ -1877,6 +1985,21 @@ static void broken_pem_is_refused_and_says_where(void **state)
         {"a field inside", "BEGIN CERTIFICATE-----\n", "BEGIN CERTIFICATE-----\nProc-Type: 4\n\n", "", "",
          FORM_BAD},
         {"url digits", "\nMII", "\n_II", "", "", FORM_BAD},
+        {"a tilde", "\nMII", "\n~II", "", "", FORM_BAD},
+        {"an @", "\nMII", "\n@II", "", "", FORM_BAD},
+        {"a bracket", "\nMII", "\n[II", "", "", FORM_BAD},
+        {"a back quote", "\nMII", "\n`II", "", "", FORM_BAD},
+        {"a brace", "\nMII", "\n{II", "", "", FORM_BAD},
+        {"a colon", "\nMII", "\n:II", "", "", FORM_BAD},
+        {"a period", "\nMII", "\n.II", "", "", FORM_BAD},
+        {"a comma", "\nMII", "\n,II", "", "", FORM_BAD},
+        {"a line end in the label", "BEGIN CERTIFICATE", "BEGIN CERTI\nFICATE", "", "", FORM_BAD},
+        {"a BEGIN at the end", "", "", "", "-----BEGIN ", FORM_BAD},
+        {"DER of 128 bytes or of 16 MiB alone", "", "", NULL, "0\x80\x01", FORM_EMPTY},
+        {"DER of 16 MiB", "", "", NULL, "0\x84\x01\x01\x01", FORM_EMPTY},
+        {"DER of one byte", "", "", NULL, "0", FORM_EMPTY},
+        {"DER of two bytes", "", "", NULL, "0\x81", FORM_EMPTY},
+        {"a zero and text", "", "", NULL, "0 certificates", FORM_EMPTY},
         {"a second one, broken", "", "", "", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
          FORM_BAD},
         {"a second one, begun", "", "", "", "-----BEGIN CERTIFICATE-----", FORM_BAD},
@@ -1931,6 +2054,212 @@ static void broken_pem_is_refused_and_says_where(void **state)
     free(text.text);
     free(pem.text);
     free(root.bytes);
+}
+
+/* A trusted certificate from these parts, of which a row replaces one: the fields of TBSCertificate, then what follows
+   it. Nobody checks a root's signature. */
+enum {
+    PART_VERSION,
+    PART_SERIAL,
+    PART_ALGORITHM,
+    PART_ISSUER,
+    PART_VALIDITY,
+    PART_SUBJECT,
+    PART_KEY,
+    PART_IDS,
+    PART_EXTENSIONS,
+    PART_LAST, /* of TBSCertificate */
+    PART_SIGNATURE_ALGORITHM,
+    PART_SIGNATURE,
+    PART_BEHIND,
+    PARTS
+};
+
+#define HEX_NAME  "300f310d300b06035504030c04526f6f74"
+#define HEX_DATE  "170d3230303130313030303030305a"
+#define HEX_LATER "170d3339313233313233353935395a"
+#define HEX_BASIC "300f0603551d130101ff040530030101ff"
+#define HEX_POINT "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define HEX_EC \
+    "30130607" \
+    "2a8648ce3d020106082a8648ce3d030107"
+#define HEX_KEY    "3059" HEX_EC "03420004" HEX_POINT HEX_POINT
+#define HEX_RSA(l) "30" l "300d06092a864886f70d0101010500"
+
+static void each_part_of_a_trusted_certificate_has_its_place(void **state)
+{
+    static const char *const good[PARTS] = {"a003020102",
+                                            "020101",
+                                            "300a" OID_SIGNED,
+                                            HEX_NAME,
+                                            "301e" HEX_DATE HEX_LATER,
+                                            HEX_NAME,
+                                            HEX_KEY,
+                                            "",
+                                            "a3133011" HEX_BASIC,
+                                            "",
+                                            "300a" OID_SIGNED,
+                                            "030100",
+                                            ""};
+    static const struct {
+        const char *label;
+        int part;
+        const char *hex;
+        int form;
+    } rows[] = {
+        {"as they are", PART_IDS, "", FORM_OK},
+        {"no version", PART_VERSION, "", FORM_OK},
+        {"a version of another tag", PART_VERSION, "a103020102", FORM_BAD},
+        {"no serial number", PART_SERIAL, "", FORM_BAD},
+        {"a serial number that is none", PART_SERIAL, "030101", FORM_BAD},
+        {"a second serial number", PART_SERIAL, "020101020101", FORM_BAD},
+        {"no algorithm", PART_ALGORITHM, "", FORM_BAD},
+        {"an algorithm without its OID", PART_ALGORITHM, "30020500", FORM_BAD},
+        {"an algorithm with parameters", PART_ALGORITHM, "300c" OID_SIGNED "0500", FORM_OK},
+        {"no key", PART_KEY, "", FORM_BAD},
+        {"one date", PART_VALIDITY, "300f" HEX_DATE, FORM_BAD},
+        {"three dates", PART_VALIDITY, "302d" HEX_DATE HEX_DATE HEX_LATER, FORM_BAD},
+        {"a date of another tag", PART_VALIDITY, "301e" HEX_DATE "160d3339313233313233353935395a", FORM_BAD},
+        {"the issuer's unique id", PART_IDS, "810100", FORM_OK},
+        {"the subject's unique id", PART_IDS, "820100", FORM_OK},
+        {"another field", PART_IDS, "830100", FORM_BAD},
+        {"no extensions", PART_EXTENSIONS, "", FORM_OK},
+        {"extensions twice", PART_LAST, "a3133011" HEX_BASIC, FORM_BAD},
+        {"two lists of extensions", PART_EXTENSIONS, "a3153011" HEX_BASIC "3000", FORM_BAD},
+        {"extensions in a SET", PART_EXTENSIONS, "a3133111" HEX_BASIC, FORM_BAD},
+        {"an extension in a SET", PART_EXTENSIONS, "a3133011310f0603551d130101ff040530030101ff", FORM_BAD},
+        {"an extension without an OID", PART_EXTENSIONS, "a30e300c300a0101ff040530030101ff", FORM_BAD},
+        {"an extension of no octets", PART_EXTENSIONS,
+         "a313301130"
+         "0f0603551d130101ff030530030101ff",
+         FORM_BAD},
+        {"an extension of octets twice", PART_EXTENSIONS, "a315301330110603551d130101ff040530030101ff0400",
+         FORM_BAD},
+        {"an extension of octets, not critical", PART_EXTENSIONS, "a310300e300c0603551d13040530030101ff",
+         FORM_OK},
+        {"an extension of octets twice, not critical", PART_EXTENSIONS,
+         "a3123010300e0603551d13040530030101ff0400", FORM_OK},
+        {"an extension of octets thrice, not critical", PART_EXTENSIONS,
+         "a314301230100603551d13040530030101ff04000400", FORM_BAD},
+        {"a mark of two bytes", PART_EXTENSIONS,
+         "a3143012"
+         "30100603551d130102ffff040530030101ff",
+         FORM_BAD},
+        {"a mark of no bytes", PART_EXTENSIONS,
+         "a3123010"
+         "300e0603551d130100040530030101ff",
+         FORM_BAD},
+        {"a CA of two bytes", PART_EXTENSIONS,
+         "a3143012"
+         "30100603551d130101ff0406300401020001",
+         FORM_BAD},
+        {"octets behind the extension", PART_EXTENSIONS,
+         "a3153013"
+         "30110603551d130101ff040730030101ff0500",
+         FORM_BAD},
+        {"a path length alone", PART_EXTENSIONS,
+         "a3133011"
+         "300f0603551d130101ff04053003020101",
+         FORM_OK},
+        {"a long path length", PART_EXTENSIONS,
+         "a3173015"
+         "30130603551d130101ff040930070101ff02020100",
+         FORM_OK},
+        {"another element in its place", PART_EXTENSIONS,
+         "a3163014"
+         "30120603551d130101ff040830060101ff040101",
+         FORM_OK},
+        {"key identifiers of any length", PART_EXTENSIONS,
+         "a3333031302f0603551d0e04280426" HEX_POINT "aaaaaaaaaaaa", FORM_OK},
+        {"a length of one byte more", PART_EXTENSIONS,
+         "a381953081923081"
+         "8f06022a03048188048185" HEX_POINT HEX_POINT HEX_POINT HEX_POINT "aaaaaaaaaa",
+         FORM_OK},
+        {"a length with a zero before it", PART_EXTENSIONS,
+         "a381953081923081"
+         "8f06022a0304818804820084" HEX_POINT HEX_POINT HEX_POINT HEX_POINT "aaaaaaaa",
+         FORM_BAD},
+        {"no algorithm of the signature", PART_SIGNATURE_ALGORITHM, "", FORM_BAD},
+        {"an algorithm of the signature that is none", PART_SIGNATURE_ALGORITHM, "310a" OID_SIGNED, FORM_BAD},
+        {"no signature", PART_SIGNATURE, "", FORM_BAD},
+        {"a signature that is none", PART_SIGNATURE, "3000", FORM_BAD},
+        {"a second signature", PART_BEHIND, "030100", FORM_BAD},
+        {"P-521", PART_KEY,
+         "30819b301006072a8648ce3d020106052b81040023"
+         "03818600"
+         "04" HEX_POINT HEX_POINT HEX_POINT HEX_POINT "aaaaaaaa",
+         FORM_OK},
+        {"P-384", PART_KEY,
+         "3076301006072a8648ce3d020106052b81040022"
+         "03620004" HEX_POINT HEX_POINT HEX_POINT,
+         FORM_OK},
+        {"a point of another curve's length", PART_KEY,
+         "3076301306072a8648ce3d020106082a8648ce3d030107"
+         "035f0004" HEX_POINT HEX_POINT "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+         FORM_EMPTY},
+        {"a curve of no name", PART_KEY,
+         "3051300b06072a8648ce3d020105000342"
+         "0004" HEX_POINT HEX_POINT,
+         FORM_EMPTY},
+        {"a key without its bits", PART_KEY, "3015" HEX_EC, FORM_BAD},
+        {"bits of two keys", PART_KEY, "305d" HEX_EC "03420004" HEX_POINT HEX_POINT "03020004", FORM_BAD},
+        {"a key's bits as octets", PART_KEY, "3059" HEX_EC "04420004" HEX_POINT HEX_POINT, FORM_BAD},
+        {"a key without its algorithm", PART_KEY, "304403420004" HEX_POINT HEX_POINT, FORM_BAD},
+        {"RSA of 24 bits", PART_KEY,
+         HEX_RSA("1d") "030c00300902040081818102"
+                       "0103",
+         FORM_EMPTY},
+        {"RSA without an exponent", PART_KEY,
+         HEX_RSA("19") "030800300502030081"
+                       "81",
+         FORM_EMPTY},
+        {"RSA with three numbers", PART_KEY,
+         HEX_RSA("1f") "030e00300b"
+                       "020300818102"
+                       "0103020103",
+         FORM_BAD},
+        {"RSA with a number that is none", PART_KEY,
+         HEX_RSA("1c") "030b003008"
+                       "020300818104"
+                       "0103",
+         FORM_BAD},
+        {"RSA in a SET", PART_KEY,
+         HEX_RSA("1c") "030b003108"
+                       "020300818102"
+                       "0103",
+         FORM_BAD},
+        {"RSA and more", PART_KEY,
+         HEX_RSA("1e") "030d003008"
+                       "020300818102"
+                       "01030500",
+         FORM_BAD},
+        {"RSA twice", PART_KEY,
+         HEX_RSA("1e") "030d003008"
+                       "020300818102"
+                       "01033000",
+         FORM_BAD},
+        {"RSA with unused bits", PART_KEY,
+         HEX_RSA("1c") "030b013008"
+                       "020300818102"
+                       "0103",
+         FORM_BAD},
+    };
+    size_t i, n;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        unit_text text = {0}, tbs = {0}, cert = {0}, whole = {0};
+        for (n = 0; n < PARTS; n++) {
+            const char *hex = (int)n == rows[i].part ? rows[i].hex : good[n];
+            unit_add_hex(n <= PART_LAST ? &tbs : &cert, hex, strlen(hex));
+            if (n == PART_LAST) {
+                der_wrap(&cert, 0x30, &tbs);
+            }
+        }
+        der_wrap(&whole, 0x30, &cert);
+        cert_add_pem(&text, "CERTIFICATE", (const unsigned char *)whole.text, whole.len, "\n");
+        free(whole.text);
+        check_form(rows[i].label, &text, rows[i].form);
+    }
 }
 
 static void certificates_need_all_their_parts(void **state)
@@ -2000,6 +2329,15 @@ static void der_is_read_one_after_the_other(void **state)
     free(text.text);
     text = joined("", &two, "0\x82");
     check_bundle("a third one begun", &text, HTOK_REASON_TRUST_MALFORMED, NULL, (int64_t)two.len);
+    free(text.text);
+    text = joined("", &two, "1\x81\x02\x05\x01\x01");
+    check_bundle("a SET behind them", &text, HTOK_REASON_TRUST_MALFORMED, NULL, (int64_t)two.len);
+    free(text.text);
+    text = joined("", &two, "0\x80\x02\x05\x01\x01");
+    check_bundle("one of no length behind them", &text, HTOK_REASON_TRUST_MALFORMED, NULL, (int64_t)two.len);
+    free(text.text);
+    text = joined("", &two, "0\x84\x01\x01\x01\x01\x01\x01");
+    check_bundle("one of 16 MiB behind them", &text, HTOK_REASON_TRUST_MALFORMED, NULL, (int64_t)two.len);
     free(text.text);
     free(two.text);
     free(a.bytes);
@@ -2225,6 +2563,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(no_more_than_16_certificates_are_looked_at),
         cmocka_unit_test(a_trusted_authority_s_own_limits_hold),
         cmocka_unit_test(several_trusted_certificates_may_share_a_name),
+        cmocka_unit_test(a_trusted_key_that_does_not_fit_is_passed_over),
         cmocka_unit_test(the_server_s_certificate_itself_may_be_trusted),
         cmocka_unit_test(a_trusted_server_vouches_for_its_own_names_alone),
         cmocka_unit_test(extended_key_usage_must_allow_a_server),
@@ -2245,10 +2584,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(key_usage_must_not_come_twice),
         cmocka_unit_test(structures_are_taken_to_their_ends),
         cmocka_unit_test(every_cut_and_every_changed_byte_is_refused),
+        cmocka_unit_test(a_name_is_hashed_unless_its_hash_is_given),
         cmocka_unit_test(a_walk_may_be_split_anywhere),
         cmocka_unit_test(a_walk_never_reads_beyond_or_fails_to_end),
         cmocka_unit_test(pem_is_read_generously),
         cmocka_unit_test(broken_pem_is_refused_and_says_where),
+        cmocka_unit_test(each_part_of_a_trusted_certificate_has_its_place),
         cmocka_unit_test(certificates_need_all_their_parts),
         cmocka_unit_test(digits_left_over_are_refused),
         cmocka_unit_test(der_is_read_one_after_the_other),
