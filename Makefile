@@ -79,6 +79,7 @@ demo:
 	sh tools/demo.sh
 
 examples: $(addprefix build/,$(EXAMPLES))
+	@for name in $(LACKING); do echo "$$name: skipped, what it needs is not installed"; done
 
 # Both are made from what they describe: the pages from the header and tools/man, the completions from the tools.
 docs: all
@@ -101,11 +102,11 @@ install: docs
 	cp $(addprefix build/completions/,$(COMMANDS)) $(DESTDIR)$(SHARE)/bash-completion/completions
 	cp $(addprefix build/completions/_,$(COMMANDS)) $(DESTDIR)$(SHARE)/zsh/site-functions
 	cp $(addsuffix .fish,$(addprefix build/completions/,$(COMMANDS))) $(DESTDIR)$(SHARE)/fish/vendor_completions.d
-	@for name in $(LACKING); do echo "$$name: skipped, what it needs is not installed"; done
 
 build/examples/libuv_loop build/san/examples/libuv_loop: BEARSSL += -luv
-build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors: private OUR_C += -Ibuild/examples
-build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors: build/examples/trusted_anchors.h
+ANCHORED = $(foreach name,compiled_in_anchors bare_metal,build/examples/$(name) build/san/examples/$(name))
+$(ANCHORED): private OUR_C += -Ibuild/examples
+$(ANCHORED): build/examples/trusted_anchors.h
 build/examples/worker_thread build/san/examples/worker_thread: BEARSSL += -pthread
 
 # A measurement, no test: its figures are the machine's and the moment's.
