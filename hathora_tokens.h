@@ -29,6 +29,7 @@
      >>operation     one request and its answer as a state machine
    Implementation: the rims, each removable
      >>x509          trusted certificates, and what BearSSL's validation leaves open
+     >>identity      the client's own certificates and key
      >>tls           BearSSL's engine, bytes in and bytes out
      >>sockets       POSIX and Winsock: look-up and transport
      >>system        clock, entropy, files, allocator
@@ -135,6 +136,10 @@
      Pins are the SHA-256 of keys of the chain, the server's or a CA's; only certificates that were verified count,
      the root included. Pin two: the key in use and a spare one that no server has yet, or a lost key locks every
      program out. A mismatch tells the pins that were seen.
+     A server that asks for a client certificate (mutual TLS) is shown options.client_chain, and the handshake is
+     signed with options.client_key. Both are checked when the client is made; the key is decoded in the client's
+     block for that one signature and wiped behind it. A transport that provides TLS itself takes neither these nor
+     pins: it would pass over them.
 
    PROXIES
      options.proxy names an HTTP proxy: https goes through a tunnel that CONNECT opens (RFC 9110 section 9.3.6), with
@@ -154,6 +159,7 @@
      HATHORA_TOKENS_ASSERT(x)     nothing: your assertion macro
      HATHORA_TOKENS_MAX_DEPTH     512: nesting of JSON that is read; a level costs a bit of the client
      HATHORA_TOKENS_NO_TLS        no BearSSL; https needs a transport that provides TLS
+     HATHORA_TOKENS_NO_CLIENT_CERTIFICATE  no client_chain and client_key: 8 KB of code
      HATHORA_TOKENS_NO_SOCKETS    no transport: options.transport is required
      HATHORA_TOKENS_NO_RESOLVER   no getaddrinfo(): numeric addresses or options.resolver only
      HATHORA_TOKENS_NO_THREADS    look-ups block inside poll
@@ -284,6 +290,11 @@ typedef enum htok_phase {
     X(TRUST_UNREADABLE, INVALID_REQUEST_ERROR, "the file of trusted certificates cannot be read")            \
     X(TRUST_EMPTY, INVALID_REQUEST_ERROR, "no usable trusted certificate was found")                         \
     X(TRUST_MALFORMED, INVALID_REQUEST_ERROR, "the trusted certificates are malformed")                      \
+    X(CLIENT_CHAIN_MALFORMED, INVALID_REQUEST_ERROR, "not PEM of a client certificate and its issuers")      \
+    X(CLIENT_KEY_MALFORMED, INVALID_REQUEST_ERROR, "not PEM of a private key")                               \
+    X(CLIENT_KEY_ENCRYPTED, INVALID_REQUEST_ERROR, "the private key is encrypted: decrypt it first")         \
+    X(CLIENT_KEY_UNSUPPORTED, INVALID_REQUEST_ERROR, "the private key is not RSA of 2048 to 4096 bits, P-256, P-384 or P-521") \
+    X(CLIENT_KEY_MISMATCH, INVALID_REQUEST_ERROR, "the private key does not belong to the first client certificate") \
     X(LOOKUP_FAILED, CONNECTION_ERROR, "the host name cannot be looked up")                                  \
     X(CONNECT_FAILED, CONNECTION_ERROR, "the connection cannot be made")                                     \
     X(SEND_FAILED, CONNECTION_ERROR, "sending failed")                                                       \
@@ -303,6 +314,8 @@ typedef enum htok_phase {
     X(CERTIFICATE_TIME, CONNECTION_ERROR, "the server's certificate is expired or not yet valid")            \
     X(CERTIFICATE_USAGE, CONNECTION_ERROR, "the server's certificate is not meant for a TLS server")         \
     X(CERTIFICATE_PIN, CONNECTION_ERROR, "none of the pinned keys is in the server's chain")                 \
+    X(CLIENT_CERTIFICATE_MISSING, CONNECTION_ERROR, "the server demands a client certificate, and none is set") \
+    X(CLIENT_CERTIFICATE_REFUSED, CONNECTION_ERROR, "the server refuses the client certificate")             \
     X(ENTROPY_MISSING, CONNECTION_ERROR, "the entropy source failed")                                        \
     X(TIME_UNKNOWN, CONNECTION_ERROR, "the time is unknown, so certificates cannot be checked")              \
     X(TIMEOUT, REQUEST_TIMEOUT_ERROR, "the time-out of the attempt passed")                                  \
@@ -498,10 +511,14 @@ typedef struct htok_client_options {
     const htok_header *headers; /* header_count extra fields of every request */
     size_t header_count;
     htok_retry retry;
-    bool expired_roots; /* trust certificates past their notAfter too, as some systems do */
-    htok_view trust;    /* trusted certificates: PEM text, or DER one after the other */
-    const char
-        *trust_file; /* the same from a file. Neither: the system's. Both by htok_client_create() alone */
+    htok_view trust;        /* trusted certificates: PEM text, or DER one after the other */
+    const char *trust_file; /* the same from a file; neither: the system's; by htok_client_create() alone */
+    bool expired_roots;     /* trust certificates past their notAfter too, as some systems do */
+    /* For servers that ask for a client certificate, both or none, each of at most 65536 bytes: PEM of it and its
+       issuers, that one first, 8 at most; PEM of its key, not encrypted, as PKCS #8, PKCS #1 or SEC 1, of RSA with
+       2048 to 4096 bits, P-256, P-384 or P-521. The key is a secret: borrowed, decoded in the client's block for
+       the one signature of a handshake, then wiped there. */
+    htok_view client_chain, client_key;
     const char *const *pins; /* pin_count texts "sha256/BASE64" of public keys, one of which the chain must */
     size_t pin_count;        /* hold: always pin a second, spare key too */
     uint32_t record_bytes;   /* largest TLS record to accept, 512 to 16384; 0: 16384; less is a gamble */
@@ -562,7 +579,9 @@ typedef struct htok_io_detail {
 /* A byte stream to a host: with options.proxy, to the proxy. No function may wait. The detail is zeroed before each
    call. */
 struct htok_transport {
-    bool provides_tls; /* it encrypts and verifies the host's certificate itself: BearSSL is left out */
+    bool
+        provides_tls; /* it encrypts and verifies the host's certificate itself: BearSSL is left out, and pins
+                          and client certificates are refused */
     void *context;
     htok_io (*open)(void *context, const char *host, uint16_t port,
                     htok_io_detail *detail);                                    /* start connecting */
@@ -799,6 +818,11 @@ HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error);
 #define HTOKI_TLS 0
 #else
 #define HTOKI_TLS 1
+#endif
+#if defined(HATHORA_TOKENS_NO_CLIENT_CERTIFICATE) || defined(HATHORA_TOKENS_NO_TLS)
+#define HTOKI_CLIENT_CERTIFICATE 0
+#else
+#define HTOKI_CLIENT_CERTIFICATE 1
 #endif
 #ifdef HATHORA_TOKENS_NO_SOCKETS
 #define HTOKI_SOCKETS 0
@@ -4916,22 +4940,30 @@ static void htoki_der_oddity(htoki_der *d)
     }
 }
 
+/* The kind of key, or its curve, that an OID stands for. */
+static unsigned char htoki_key_kind(const void *oid, size_t len)
+{
+    static const struct {
+        unsigned char kind, len;
+        const char *oid;
+    } kinds[] = {{HTOKI_KEY_RSA, 9, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"},
+                 {HTOKI_KEY_EC, 7, "\x2a\x86\x48\xce\x3d\x02\x01"},
+                 {BR_EC_secp256r1, 8, "\x2a\x86\x48\xce\x3d\x03\x01\x07"},
+                 {BR_EC_secp384r1, 5, "\x2b\x81\x04\x00\x22"},
+                 {BR_EC_secp521r1, 5, "\x2b\x81\x04\x00\x23"}};
+    size_t i;
+    for (i = 0; i < HTOKI_COUNT(kinds); i++) {
+        if (len == kinds[i].len && memcmp(oid, kinds[i].oid, len) == 0) {
+            return kinds[i].kind;
+        }
+    }
+    return HTOKI_KEY_UNKNOWN;
+}
+
 static void htoki_der_key_oid(htoki_der *d)
 {
     htoki_der_oddity(d);
-    if (htoki_der_value_is(d, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", 9)) {
-        d->key_kind = HTOKI_KEY_RSA;
-    } else if (htoki_der_value_is(d, "\x2a\x86\x48\xce\x3d\x02\x01", 7)) {
-        d->key_kind = HTOKI_KEY_EC;
-    } else if (htoki_der_value_is(d, "\x2a\x86\x48\xce\x3d\x03\x01\x07", 8)) {
-        d->key_kind = BR_EC_secp256r1;
-    } else if (htoki_der_value_is(d, "\x2b\x81\x04\x00\x22", 5)) {
-        d->key_kind = BR_EC_secp384r1;
-    } else if (htoki_der_value_is(d, "\x2b\x81\x04\x00\x23", 5)) {
-        d->key_kind = BR_EC_secp521r1;
-    } else {
-        d->key_kind = HTOKI_KEY_UNKNOWN;
-    }
+    d->key_kind = htoki_key_kind(d->value, d->got);
 }
 
 /* An extension must not come twice (RFC 5280 section 4.2). Those that restrict nothing here, policies because
@@ -6042,6 +6074,450 @@ static void htoki_x509_detail(const htoki_x509 *x, htoki_writer *w)
     }
 }
 
+/* >>identity --------------------------------------------------------------------------------------------- */
+/* The client's own certificate chain and private key, for servers that ask for one. Takes PEM; gives what BearSSL
+   sends and signs with. The key is decoded for the one signature of a handshake and wiped behind it. Must not know:
+   sockets, the rest of the handshake. */
+
+/* What a private key's PEM block can hold (RFC 5958, RFC 8017 appendix A.1.2, RFC 5915). */
+typedef enum htoki_key_form {
+    HTOKI_KEY_NONE,
+    HTOKI_KEY_PKCS8,
+    HTOKI_KEY_PKCS1,
+    HTOKI_KEY_SEC1
+} htoki_key_form;
+
+enum { HTOKI_OWN_CHAIN_MAX = 8 };
+
+/* Lives in the client's block, with room for what is decoded behind it. */
+typedef struct htoki_identity {
+    htok_view chain_text, key_text; /* PEM, borrowed */
+    unsigned char *room;
+    size_t size, used;
+    br_x509_certificate chain[HTOKI_OWN_CHAIN_MAX];
+    size_t chain_len;
+    int kind, key_kind; /* of the first certificate's key and the private one: HTOKI_KEY_RSA or a curve */
+    union {
+        br_rsa_private_key rsa;
+        br_ec_private_key ec;
+    } key;
+    htok_view modulus; /* with RSA */
+} htoki_identity;
+
+#if HTOKI_CLIENT_CERTIFICATE
+
+/* Base64 gives three bytes for four; the identity comes first. */
+static size_t htoki_identity_bytes(size_t chain_len, size_t key_len)
+{
+    return sizeof(htoki_identity) + chain_len / 4 * 3 + 3 + key_len / 4 * 3 + 3;
+}
+
+static void htoki_identity_begin(htoki_identity *id, size_t bytes, htok_view chain, htok_view key)
+{
+    memset(id, 0, sizeof *id);
+    id->chain_text = chain;
+    id->key_text = key;
+    id->room = (unsigned char *)id + sizeof *id;
+    id->size = bytes - sizeof *id;
+}
+
+/* Wipes all that was decoded; of a block that broke off some lies behind what is used. */
+static void htoki_identity_forget(htoki_identity *id)
+{
+    htoki_wipe(id->room, id->size);
+    htoki_wipe(&id->key, sizeof id->key);
+    id->used = id->chain_len = 0;
+    id->modulus = htoki_view(NULL, 0);
+}
+
+/* The PEM block at hand into the room. */
+static bool htoki_identity_read(htoki_identity *id, htoki_bundle *b, htok_view *der)
+{
+    size_t begin = id->used, n;
+    while ((n = htoki_bundle_read(b, id->room + id->used, id->size - id->used)) != 0) {
+        id->used += n;
+    }
+    *der = htoki_view((const char *)id->room + begin, id->used - begin);
+    return !b->failed && !b->inside;
+}
+
+/* Whether this is one whole certificate; of the first its key is kept. */
+static bool htoki_identity_walk(htok_view der, htoki_der *d, htoki_root_key *key)
+{
+    size_t at = 0;
+    htoki_der_start(d, HTOKI_ROLE_ROOT, NULL, key);
+    while (at < der.len) {
+        at += htoki_der_feed(d, (const unsigned char *)der.ptr + at, der.len - at);
+    }
+    return d->done && !d->failed && !d->trailing;
+}
+
+/* Decodes client_chain. The key of the first certificate is left in *key. */
+static bool htoki_identity_chain(htoki_identity *id, htoki_root_key *key, size_t *at)
+{
+    htoki_bundle b;
+    htoki_der d;
+    htok_view der;
+    htoki_bundle_open(&b, id->chain_text);
+    while (!b.der && htoki_bundle_next(&b)) {
+        *at = b.begin;
+        if (id->chain_len == HTOKI_OWN_CHAIN_MAX || !htoki_identity_read(id, &b, &der) ||
+            !htoki_identity_walk(der, &d, id->chain_len == 0 ? key : NULL)) {
+            *at = b.failed ? b.at : *at;
+            return false;
+        }
+        id->kind = id->chain_len == 0 ? d.key_kind : id->kind;
+        id->chain[id->chain_len].data = id->room + (id->used - der.len);
+        id->chain[id->chain_len++].data_len = der.len;
+    }
+    *at = b.at;
+    return !b.failed && id->chain_len != 0;
+}
+
+/* Takes an element with this tag from the front of DER in memory. */
+static bool htoki_take(htok_view *in, unsigned tag, htok_view *content)
+{
+    size_t head = 2, len, more, i;
+    if (in->len < 2 || (unsigned char)in->ptr[0] != tag) {
+        return false;
+    }
+    len = (unsigned char)in->ptr[1];
+    if (len >= 0x80) {
+        more = len - 0x80;
+        if (more < 1 || more > 2 || in->len < 2 + more) {
+            return false;
+        }
+        for (len = 0, i = 0; i < more; i++) {
+            len = len << 8 | (unsigned char)in->ptr[2 + i];
+        }
+        head += more;
+    }
+    if (len > in->len - head) {
+        return false;
+    }
+    *content = htoki_view(in->ptr + head, len);
+    in->ptr += head + len;
+    in->len -= head + len;
+    return true;
+}
+
+/* A positive INTEGER without its leading zeros. */
+static bool htoki_take_number(htok_view *in, htok_view *number)
+{
+    if (!htoki_take(in, 0x02, number)) {
+        return false;
+    }
+    while (number->len != 0 && *number->ptr == 0) {
+        number->ptr++;
+        number->len--;
+    }
+    return true;
+}
+
+static bool htoki_take_version(htok_view *in, unsigned least, unsigned most)
+{
+    htok_view number;
+    unsigned value;
+    if (!htoki_take_number(in, &number) || number.len > 1) {
+        return false;
+    }
+    value = number.len == 0 ? 0 : (unsigned char)*number.ptr;
+    return value >= least && value <= most;
+}
+
+/* The curve that an OID names; 0 for others and for a curve that is described instead. */
+static int htoki_take_curve(htok_view *in)
+{
+    htok_view oid;
+    int kind = htoki_take(in, 0x06, &oid) ? htoki_key_kind(oid.ptr, oid.len) : 0;
+    return kind > HTOKI_KEY_EC ? kind : 0;
+}
+
+/* Where in the room a number lies: BearSSL's structures want no const. */
+static unsigned char *htoki_identity_at(const htoki_identity *id, htok_view number)
+{
+    return id->room + (number.ptr - (const char *)id->room);
+}
+
+/* RSAPrivateKey with two primes. The sizes are bounded before BearSSL's arithmetic relies on them. */
+static htok_reason htoki_identity_rsa(htoki_identity *id, htok_view der)
+{
+    br_rsa_private_key *sk = &id->key.rsa;
+    htok_view in, n[8]; /* n e d p q dP dQ qInv */
+    size_t i, factors;
+    unsigned top;
+    if (!htoki_take(&der, 0x30, &in) || !htoki_take_version(&in, 0, 0)) {
+        return HTOK_REASON_CLIENT_KEY_MALFORMED;
+    }
+    for (i = 0; i < 8; i++) {
+        if (!htoki_take_number(&in, &n[i]) || n[i].len == 0) {
+            return HTOK_REASON_CLIENT_KEY_MALFORMED;
+        }
+    }
+    factors = n[3].len + n[4].len;
+    if (factors < n[0].len || factors > n[0].len + 1 ||
+        (n[3].ptr[n[3].len - 1] & n[4].ptr[n[4].len - 1] & 1) == 0) {
+        return HTOK_REASON_CLIENT_KEY_MALFORMED;
+    }
+    if (n[0].len < 256 || n[0].len > 512) {
+        return HTOK_REASON_CLIENT_KEY_UNSUPPORTED;
+    }
+    sk->n_bitlen = (uint32_t)(8 * n[0].len);
+    for (top = (unsigned char)n[0].ptr[0]; top < 0x80; top <<= 1) {
+        sk->n_bitlen--;
+    }
+    sk->p = htoki_identity_at(id, n[3]);
+    sk->plen = n[3].len;
+    sk->q = htoki_identity_at(id, n[4]);
+    sk->qlen = n[4].len;
+    sk->dp = htoki_identity_at(id, n[5]);
+    sk->dplen = n[5].len;
+    sk->dq = htoki_identity_at(id, n[6]);
+    sk->dqlen = n[6].len;
+    sk->iq = htoki_identity_at(id, n[7]);
+    sk->iqlen = n[7].len;
+    id->modulus = n[0];
+    id->key_kind = HTOKI_KEY_RSA;
+    return HTOK_REASON_NONE;
+}
+
+/* ECPrivateKey on this curve; with HTOKI_KEY_EC on the one that it names, or else on the certificate's. */
+static htok_reason htoki_identity_ec(htoki_identity *id, htok_view der, int curve)
+{
+    htok_view in, secret, tagged;
+    if (!htoki_take(&der, 0x30, &in) || !htoki_take_version(&in, 1, 1) || !htoki_take(&in, 0x04, &secret)) {
+        return HTOK_REASON_CLIENT_KEY_MALFORMED;
+    }
+    if (curve == HTOKI_KEY_EC && htoki_take(&in, 0xa0, &tagged)) {
+        curve = htoki_take_curve(&tagged);
+    }
+    if (curve == 0 || secret.len > 66) {
+        return HTOK_REASON_CLIENT_KEY_UNSUPPORTED;
+    }
+    id->key_kind = curve == HTOKI_KEY_EC ? id->kind : curve;
+    id->key.ec.curve = id->key_kind;
+    id->key.ec.x = htoki_identity_at(id, secret);
+    id->key.ec.xlen = secret.len;
+    return HTOK_REASON_NONE;
+}
+
+/* PrivateKeyInfo around one of both. */
+static htok_reason htoki_identity_pkcs8(htoki_identity *id, htok_view der)
+{
+    htok_view in, algorithm, oid, inner;
+    int kind;
+    if (!htoki_take(&der, 0x30, &in) || !htoki_take_version(&in, 0, 1) ||
+        !htoki_take(&in, 0x30, &algorithm) || !htoki_take(&algorithm, 0x06, &oid) ||
+        !htoki_take(&in, 0x04, &inner)) {
+        return HTOK_REASON_CLIENT_KEY_MALFORMED;
+    }
+    kind = htoki_key_kind(oid.ptr, oid.len);
+    if (kind == HTOKI_KEY_RSA) {
+        return htoki_identity_rsa(id, inner);
+    }
+    return kind == HTOKI_KEY_EC ? htoki_identity_ec(id, inner, htoki_take_curve(&algorithm))
+                                : HTOK_REASON_CLIENT_KEY_UNSUPPORTED;
+}
+
+/* Goes to the first block that holds a private key; other blocks may stand before it. */
+static htok_reason htoki_identity_find_key(htoki_bundle *b, htoki_key_form *form)
+{
+    static const char word[] = "PRIVATE KEY";
+    size_t at, len = sizeof word - 1;
+    for (at = 0; at < b->len; at++) {
+        b->at = at;
+        if (!htoki_bundle_starts(b, at, "-----BEGIN ", 11) || !htoki_bundle_label(b, 11) ||
+            b->label.len < len || memcmp(b->label.ptr + b->label.len - len, word, len) != 0) {
+            continue;
+        }
+        *form = b->label.len == len                                    ? HTOKI_KEY_PKCS8
+                : htoki_equal(b->label, htoki_text("RSA PRIVATE KEY")) ? HTOKI_KEY_PKCS1
+                : htoki_equal(b->label, htoki_text("EC PRIVATE KEY"))  ? HTOKI_KEY_SEC1
+                                                                       : HTOKI_KEY_NONE;
+        while (b->at < b->len && htoki_is_control(b->text[b->at])) {
+            b->at++; /* the line's end */
+        }
+        b->inside = true;
+        /* The second form is RFC 1421's (section 4.6.1.1), which OpenSSL still writes. */
+        return htoki_equal(b->label, htoki_text("ENCRYPTED PRIVATE KEY")) ||
+                       htoki_bundle_starts(b, b->at, "Proc-Type:", 10)
+                   ? HTOK_REASON_CLIENT_KEY_ENCRYPTED
+               : *form == HTOKI_KEY_NONE ? HTOK_REASON_CLIENT_KEY_UNSUPPORTED
+                                         : HTOK_REASON_NONE;
+    }
+    b->begin = 0;
+    return HTOK_REASON_CLIENT_KEY_MALFORMED;
+}
+
+/* Decodes client_key behind the chain. */
+static htok_reason htoki_identity_key(htoki_identity *id, size_t *at)
+{
+    htoki_key_form form;
+    htoki_bundle b;
+    htok_view der;
+    htok_reason reason;
+    htoki_bundle_open(&b, id->key_text);
+    b.der = false;
+    reason = htoki_identity_find_key(&b, &form);
+    *at = b.begin;
+    if (reason != HTOK_REASON_NONE) {
+        return reason;
+    }
+    if (!htoki_identity_read(id, &b, &der)) {
+        *at = b.at;
+        return HTOK_REASON_CLIENT_KEY_MALFORMED;
+    }
+    return form == HTOKI_KEY_PKCS8   ? htoki_identity_pkcs8(id, der)
+           : form == HTOKI_KEY_PKCS1 ? htoki_identity_rsa(id, der)
+                                     : htoki_identity_ec(id, der, HTOKI_KEY_EC);
+}
+
+/* Whether the private key is that of the first certificate. */
+static bool htoki_identity_matches(const htoki_identity *id, const htoki_root_key *key)
+{
+    unsigned char point[BR_EC_KBUF_PUB_MAX_SIZE];
+    size_t len;
+    if (id->key_kind != id->kind) {
+        return false;
+    }
+    if (id->key_kind == HTOKI_KEY_RSA) {
+        return id->modulus.len == key->modulus_len &&
+               memcmp(id->modulus.ptr, key->bytes, key->modulus_len) == 0;
+    }
+    len = br_ec_compute_pub(br_ec_get_default(), NULL, point, &id->key.ec);
+    return len != 0 && len == key->len && memcmp(point, key->bytes, len) == 0;
+}
+
+/* Checks both texts, once, when the client is made. Leaves nothing decoded behind. */
+static htok_kind htoki_identity_check(htoki_identity *id, htok_error *e)
+{
+    htoki_root_key key;
+    size_t at = 0;
+    if (!htoki_identity_chain(id, &key, &at)) {
+        (void)htoki_fail_option(e, HTOK_REASON_CLIENT_CHAIN_MALFORMED, "client_chain", (int64_t)at);
+    } else {
+        htok_reason reason = htoki_identity_key(id, &at);
+        if (reason == HTOK_REASON_NONE && !htoki_identity_matches(id, &key)) {
+            reason = HTOK_REASON_CLIENT_KEY_MISMATCH;
+        }
+        if (reason != HTOK_REASON_NONE) {
+            (void)htoki_fail_option(e, reason, "client_key", (int64_t)at);
+        }
+    }
+    htoki_identity_forget(id);
+    return e->kind;
+}
+
+/* Signs the hash of the handshake, in place. Returns the signature's length, or 0. */
+static size_t htoki_identity_sign(const htoki_identity *id, int hash_id, unsigned char *data, size_t size)
+{
+    const br_hash_class *hash = hash_id == br_sha256_ID   ? &br_sha256_vtable
+                                : hash_id == br_sha384_ID ? &br_sha384_vtable
+                                                          : &br_sha512_vtable;
+    const unsigned char *oid = hash_id == br_sha256_ID   ? BR_HASH_OID_SHA256
+                               : hash_id == br_sha384_ID ? BR_HASH_OID_SHA384
+                                                         : BR_HASH_OID_SHA512;
+    unsigned char value[64];
+    size_t len = hash->desc >> BR_HASHDESC_OUT_OFF & BR_HASHDESC_OUT_MASK, need;
+    memcpy(value, data, len);
+    if (id->key_kind != HTOKI_KEY_RSA) {
+        return br_ecdsa_sign_asn1_get_default()(br_ec_get_default(), hash, value, &id->key.ec, data);
+    }
+    need = (id->key.rsa.n_bitlen + 7) / 8;
+    return need <= size && br_rsa_pkcs1_sign_get_default()(oid, value, len, &id->key.rsa, data) != 0 ? need
+                                                                                                     : 0;
+}
+
+#endif
+
+/* What came of a server's CertificateRequest (RFC 5246 section 7.4.4). */
+enum { HTOKI_ASKED_NOT, HTOKI_ASKED, HTOKI_ASKED_UNFIT, HTOKI_ASKED_SENT };
+
+/* BearSSL's handler of such a request. Its own one for RSA sends a certificate even where the server takes no
+   signature of its key. */
+typedef struct htoki_answer {
+    const br_ssl_client_certificate_class *vtable;
+    htoki_identity *identity; /* NULL: none is set */
+    unsigned char asked;
+} htoki_answer;
+
+static void htoki_answer_pass(const br_ssl_client_certificate_class **context)
+{
+    (void)context;
+}
+
+static void htoki_answer_pass_name(const br_ssl_client_certificate_class **context, size_t len)
+{
+    (void)context;
+    (void)len;
+}
+
+static void htoki_answer_pass_bytes(const br_ssl_client_certificate_class **context,
+                                    const unsigned char *bytes, size_t len)
+{
+    (void)context;
+    (void)bytes;
+    (void)len;
+}
+
+/* Sends the chain if the server takes one of our signatures, whatever authorities it names: it knows best which
+   of them it accepts. */
+static void htoki_answer_choose(const br_ssl_client_certificate_class **context,
+                                const br_ssl_client_context *client, uint32_t types,
+                                br_ssl_client_certificate *choice)
+{
+    htoki_answer *a = (htoki_answer *)(void *)context;
+#if HTOKI_CLIENT_CERTIFICATE
+    htoki_identity *id = a->identity;
+#endif
+    (void)client;
+    (void)types;
+    memset(choice, 0, sizeof *choice);
+    a->asked = HTOKI_ASKED;
+#if HTOKI_CLIENT_CERTIFICATE
+    if (id != NULL) {
+        size_t at;
+        bool decoded = htoki_identity_chain(id, NULL, &at) && htoki_identity_key(id, &at) == HTOK_REASON_NONE;
+        bool rsa = id->key_kind == HTOKI_KEY_RSA;
+        uint32_t hashes = rsa ? types : types >> 8;
+        choice->auth_type = rsa ? BR_AUTH_RSA : BR_AUTH_ECDSA;
+        choice->hash_id = br_sha256_ID;
+        while (choice->hash_id < br_sha512_ID && (hashes >> choice->hash_id & 1) == 0) {
+            choice->hash_id++;
+        }
+        a->asked = HTOKI_ASKED_UNFIT;
+        if (decoded && (hashes >> choice->hash_id & 1) != 0) {
+            a->asked = HTOKI_ASKED_SENT;
+            choice->chain = id->chain;
+            choice->chain_len = id->chain_len;
+        }
+    }
+#endif
+}
+
+static size_t htoki_answer_sign(const br_ssl_client_certificate_class **context, int hash_id, size_t hash_len,
+                                unsigned char *data, size_t size)
+{
+    size_t len = 0;
+    htoki_identity *id = ((htoki_answer *)(void *)context)->identity;
+    (void)id;
+    (void)hash_id;
+    (void)hash_len;
+    (void)data;
+    (void)size;
+#if HTOKI_CLIENT_CERTIFICATE
+    len = htoki_identity_sign(id, hash_id, data, size);
+    htoki_identity_forget(id);
+#endif
+    return len;
+}
+
+/* A key exchange with a static key is never offered, so no function for it is called. */
+static const br_ssl_client_certificate_class htoki_answer_vtable = {
+    sizeof(htoki_answer), htoki_answer_pass, htoki_answer_pass_name, htoki_answer_pass_bytes,
+    htoki_answer_pass,    htoki_answer_pass, htoki_answer_choose,    NULL,
+    htoki_answer_sign};
+
 /* >>tls -------------------------------------------------------------------------------------------------- */
 /* BearSSL's engine for one connection: TLS 1.2, ECDHE and AEAD only. Takes bytes of the wire and of the
    application; gives the same the other way round. Must not know: sockets, HTTP. */
@@ -6054,6 +6530,7 @@ typedef struct htoki_validity {
 /* Lives as long as the client; must not move. */
 typedef struct htoki_tls {
     br_ssl_client_context client;
+    htoki_answer answer;
     htoki_x509 *x509; /* during a handshake only */
     bool started, established, resumable, resumed;
     htoki_validity validity; /* of the session, where resumable */
@@ -6063,9 +6540,10 @@ typedef struct htoki_tls_config {
     const char *host;             /* as in the URL, without brackets; never empty */
     const unsigned char *address; /* its bytes when it is a literal, else NULL */
     size_t address_len;
-    htok_view trust;         /* borrowed until the handshake ends, as the pins are */
-    bool expired_roots;      /* the dates of trusted certificates do not matter */
-    const char *const *pins; /* "sha256/BASE64" */
+    htok_view trust;          /* borrowed until the handshake ends, as the pins are */
+    bool expired_roots;       /* the dates of trusted certificates do not matter */
+    htoki_identity *identity; /* borrowed in the same way; NULL: none */
+    const char *const *pins;  /* "sha256/BASE64" */
     size_t pin_count;
     bool time_known;
     int64_t unix_seconds;
@@ -6099,6 +6577,7 @@ static const char *htoki_tls_hint(const htok_error *e)
                "trusted";
     case HTOK_REASON_CERTIFICATE_PIN: return "the server may have a new key, or somebody is in between";
     case HTOK_REASON_TIME_UNKNOWN: return "set this machine's clock, or options.clock";
+    case HTOK_REASON_CLIENT_CERTIFICATE_MISSING: return "set client_chain and client_key";
     case HTOK_REASON_TLS_CLOSED: return "it may want TLS 1.3 only, or it is no TLS server";
     case HTOK_REASON_TLS_ALPN: return "the server does not offer HTTP/1.1";
     default: break;
@@ -6249,6 +6728,24 @@ static bool htoki_tls_other_protocol(const br_ssl_engine_context *engine)
                                          : memcmp(engine->pad, "http/1.1", 8)) != 0;
 }
 
+/* Alerts with which servers refuse a client certificate, or none; OpenSSL sends handshake_failure then. */
+static bool htoki_tls_alert_is_about_client(int code)
+{
+    int alert = code - BR_ERR_RECV_FATAL_ALERT;
+    return (alert >= BR_ALERT_HANDSHAKE_FAILURE && alert <= BR_ALERT_ACCESS_DENIED &&
+            alert != BR_ALERT_ILLEGAL_PARAMETER) ||
+           alert == BR_ALERT_DECRYPT_ERROR || alert == 116;
+}
+
+/* What to add when a handshake breaks off after a CertificateRequest; or "". */
+static const char *htoki_tls_asked(const htoki_tls *t)
+{
+    return t->answer.asked == HTOKI_ASKED         ? "the server asked for a client certificate"
+           : t->answer.asked == HTOKI_ASKED_UNFIT ? "the server takes no signature by this kind of key"
+           : t->answer.asked == HTOKI_ASKED_SENT  ? "a client certificate was sent"
+                                                  : "";
+}
+
 static htok_reason htoki_tls_reason(const htoki_tls *t, int code)
 {
     if (code == BR_ERR_OK) {
@@ -6260,7 +6757,10 @@ static htok_reason htoki_tls_reason(const htoki_tls *t, int code)
         return HTOK_REASON_TLS_ALPN;
     }
     if (code >= BR_ERR_RECV_FATAL_ALERT && code < BR_ERR_SEND_FATAL_ALERT) {
-        return HTOK_REASON_TLS_ALERT;
+        return t->answer.asked == HTOKI_ASKED_NOT || !htoki_tls_alert_is_about_client(code)
+                   ? HTOK_REASON_TLS_ALERT
+               : t->answer.asked == HTOKI_ASKED ? HTOK_REASON_CLIENT_CERTIFICATE_MISSING
+                                                : HTOK_REASON_CLIENT_CERTIFICATE_REFUSED;
     }
     if (code == BR_ERR_NO_RANDOM) {
         return HTOK_REASON_ENTROPY_MISSING;
@@ -6285,7 +6785,11 @@ static htok_kind htoki_tls_failure(htoki_tls *t, htok_phase phase, htok_error *e
         e->tls_error = code;
         if (t->x509 != NULL && t->x509->code == code && reason == t->x509->reason) {
             htoki_x509_detail(t->x509, &w);
+        } else if (reason == HTOK_REASON_TLS_CLOSED || (reason == HTOK_REASON_CLIENT_CERTIFICATE_REFUSED &&
+                                                        t->answer.asked == HTOKI_ASKED_UNFIT)) {
+            htoki_put_text(&w, htoki_tls_asked(t));
         } else if (reason == HTOK_REASON_TLS_FAILED || reason == HTOK_REASON_TLS_ALERT ||
+                   reason == HTOK_REASON_CLIENT_CERTIFICATE_REFUSED ||
                    reason == HTOK_REASON_CERTIFICATE_USAGE) {
             htoki_put_text(&w, htoki_tls_error_sentence(code));
         }
@@ -6336,8 +6840,8 @@ static void htoki_bind(br_sha256_context *sha, const void *bytes, size_t len)
     br_sha256_update(sha, bytes, len);
 }
 
-/* A hash of all that decides whether a server's certificates are good: what a session rests on must be the same where
-   it is resumed. A new option of that kind belongs here. */
+/* A hash of all that decides whether a server's certificates are good, and of who the client is to the server: what a
+   session rests on must be the same where it is resumed. A new option of that kind belongs here. */
 static void htoki_tls_bind(const htoki_tls_config *config, uint16_t port, unsigned char binding[32])
 {
     unsigned char fixed[3];
@@ -6350,6 +6854,9 @@ static void htoki_tls_bind(const htoki_tls_config *config, uint16_t port, unsign
     htoki_bind(&sha, config->host, strlen(config->host));
     htoki_bind(&sha, fixed, sizeof fixed);
     htoki_bind(&sha, config->trust.ptr, config->trust.len);
+    if (config->identity != NULL) {
+        htoki_bind(&sha, config->identity->chain_text.ptr, config->identity->chain_text.len);
+    }
     for (i = 0; i < config->pin_count; i++) {
         htoki_bind(&sha, config->pins[i], strlen(config->pins[i]));
     }
@@ -6464,6 +6971,9 @@ static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_e
         }
         t->x509 = (htoki_x509 *)config->scratch;
         br_ssl_engine_set_x509(engine, &t->x509->vtable);
+        t->answer.vtable = &htoki_answer_vtable;
+        t->answer.identity = config->identity;
+        br_ssl_client_set_client_certificate(&t->client, &t->answer.vtable);
         t->started =
             br_ssl_engine_last_error(engine) == BR_ERR_OK && br_ssl_client_reset(&t->client, name, resume);
         htoki_x509_setup(t->x509, config, engine);
@@ -6490,6 +7000,7 @@ static void htoki_tls_settle(htoki_tls *t)
         }
         br_ssl_engine_set_x509(engine, NULL);
         t->x509 = NULL;
+        t->answer.identity = NULL;
         t->established = t->resumable = true;
     }
 }
@@ -7963,6 +8474,7 @@ struct htok_client {
     htoki_net net;
 #endif
 #if HTOKI_TLS
+    htoki_identity *identity; /* at the block's end; NULL: options.client_chain is not set */
     htoki_tls tls;
 #endif
 };
@@ -8151,6 +8663,11 @@ static void htoki_disconnect(htok_client *c)
         htoki_wipe(c->work, sizeof(htoki_tunnel)); /* a proxy may answer with what it was sent */
     }
 #endif
+#if HTOKI_CLIENT_CERTIFICATE
+    if (c->identity) {
+        htoki_identity_forget(c->identity);
+    }
+#endif
     c->open = c->reused = false;
     htoki_wipe(c->in.buffer, c->in.size);
     htoki_wipe(c->out.buffer, c->out.size);
@@ -8180,7 +8697,7 @@ static uint32_t htoki_random(const htok_client *c)
 
 static bool htoki_is_certificate_reason(htok_reason reason)
 {
-    return reason >= HTOK_REASON_CERTIFICATE_INVALID && reason <= HTOK_REASON_CERTIFICATE_PIN;
+    return reason >= HTOK_REASON_CERTIFICATE_INVALID && reason <= HTOK_REASON_CLIENT_CERTIFICATE_REFUSED;
 }
 
 /* A proxy's 4xx is about the request, which does not change; but for the two that say "later". */
@@ -8509,6 +9026,7 @@ static bool htoki_tls_receive(htok_client *c)
         return false;
     }
     if (io == HTOK_IO_CLOSED && handshake) {
+        htoki_error_text(c->error.detail, sizeof c->error.detail, htoki_text(htoki_tls_asked(&c->tls)));
         htoki_attempt_fail(c, HTOK_REASON_TLS_CLOSED, HTOK_PHASE_HANDSHAKE);
     } else if (io == HTOK_IO_CLOSED) {
         htoki_feed_end(c, false);
@@ -8553,6 +9071,7 @@ static void htoki_fill_trust(const htok_client *c, const htoki_url *url, htoki_t
     config->host = url->host;
     config->trust = c->options.trust;
     config->expired_roots = c->options.expired_roots;
+    config->identity = c->identity;
     config->pins = c->options.pins;
     config->pin_count = c->options.pin_count;
 }
@@ -8894,13 +9413,15 @@ static htok_kind htoki_check_retry(htok_error *e, htok_retry *r)
     return HTOK_OK;
 }
 
-#define HTOKI_RECORD_BYTES 16384
-#define HTOKI_SEND_BYTES   1024
+#define HTOKI_RECORD_BYTES  16384
+#define HTOKI_SEND_BYTES    1024
+#define HTOKI_PEM_BYTES_MAX 65536
 
 static bool htoki_sizes_ok(const htok_client_options *o)
 {
     return o->record_bytes >= 512 && o->record_bytes <= 16384 && o->send_bytes >= 512 &&
-           o->send_bytes <= 16384 && o->work_bytes >= HTOKI_WORK_BYTES_MIN && o->work_bytes <= (1u << 30);
+           o->send_bytes <= 16384 && o->work_bytes >= HTOKI_WORK_BYTES_MIN && o->work_bytes <= (1u << 30) &&
+           o->client_chain.len <= HTOKI_PEM_BYTES_MAX && o->client_key.len <= HTOKI_PEM_BYTES_MAX;
 }
 
 static void htoki_fill_sizes(htok_client_options *o)
@@ -8949,7 +9470,13 @@ static void htoki_fill_options(htok_client_options *o, const htok_client_options
 
 static size_t htoki_block_bytes(const htok_client_options *o)
 {
-    return HTOKI_BLOCK_BYTES(o->work_bytes, o->record_bytes, o->send_bytes);
+    size_t bytes = HTOKI_BLOCK_BYTES(o->work_bytes, o->record_bytes, o->send_bytes);
+#if HTOKI_CLIENT_CERTIFICATE
+    if (o->client_chain.len != 0) {
+        bytes += HTOKI_BLOCK_ALIGNMENT + htoki_identity_bytes(o->client_chain.len, o->client_key.len);
+    }
+#endif
+    return bytes;
 }
 
 HTOKI_STATIC_ASSERT(HATHORA_TOKENS_MAX_DEPTH > 512 ||
@@ -8973,6 +9500,8 @@ static htok_kind htoki_check_sizes(htok_error *e, const htok_client_options *o)
 {
     const char *name = o->record_bytes < 512 || o->record_bytes > 16384 ? "record_bytes"
                        : o->send_bytes < 512 || o->send_bytes > 16384   ? "send_bytes"
+                       : o->client_chain.len > HTOKI_PEM_BYTES_MAX      ? "client_chain"
+                       : o->client_key.len > HTOKI_PEM_BYTES_MAX        ? "client_key"
                                                                         : "work_bytes";
     return htoki_sizes_ok(o) ? HTOK_OK : htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, name, -1);
 }
@@ -9047,6 +9576,17 @@ static htok_kind htoki_check_proxy(htok_error *e, const htok_client_options *o)
                : htoki_check_proxy_secret(e, htoki_text(proxy->password), "proxy.password");
 }
 
+static htok_kind htoki_check_client_certificate(htok_error *e, const htok_client_options *o)
+{
+    if ((o->client_chain.len != 0) != (o->client_key.len != 0)) {
+        return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY,
+                                 o->client_key.len == 0 ? "client_key" : "client_chain", -1);
+    }
+    return HTOKI_CLIENT_CERTIFICATE || o->client_chain.len == 0
+               ? HTOK_OK
+               : htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "client_chain", -1);
+}
+
 /* What does not depend on hooks. */
 static htok_kind htoki_check_options(htok_error *e, const htok_client_options *o, htoki_url *url)
 {
@@ -9066,6 +9606,9 @@ static htok_kind htoki_check_options(htok_error *e, const htok_client_options *o
     }
     if (kind == HTOK_OK) {
         kind = htoki_check_pins(e, o);
+    }
+    if (kind == HTOK_OK) {
+        kind = htoki_check_client_certificate(e, o);
     }
     if (kind == HTOK_OK) {
         kind = htoki_check_proxy(e, o);
@@ -9136,6 +9679,14 @@ static htok_client *htoki_place(void *memory, const htok_client_options *o)
     at += HTOKI_ALIGNED(c->in.size);
     c->out.buffer = (unsigned char *)at;
     c->out.size = HTOKI_RECORD_OUT_BYTES(o->send_bytes);
+#if HTOKI_CLIENT_CERTIFICATE
+    if (o->client_chain.len != 0) {
+        at += HTOKI_ALIGNED(c->out.size);
+        c->identity = (htoki_identity *)(void *)at;
+        htoki_identity_begin(c->identity, htoki_identity_bytes(o->client_chain.len, o->client_key.len),
+                             o->client_chain, o->client_key);
+    }
+#endif
     return c;
 }
 
@@ -9152,6 +9703,29 @@ static htok_kind htoki_check_trust(htok_client *c, htok_error *e)
     (void)e;
 #endif
     return HTOK_OK;
+}
+
+static htok_kind htoki_check_identity(htok_client *c, htok_error *e)
+{
+#if HTOKI_CLIENT_CERTIFICATE
+    if (c->identity) {
+        return htoki_identity_check(c->identity, e);
+    }
+#else
+    (void)c;
+    (void)e;
+#endif
+    return HTOK_OK;
+}
+
+/* A transport with a TLS of its own must not pass over what was asked of ours. */
+static htok_kind htoki_check_tls_options(htok_client *c, htok_error *e)
+{
+    const htok_client_options *o = &c->options;
+    return !c->transport.provides_tls || (o->pin_count == 0 && o->client_chain.len == 0)
+               ? HTOK_OK
+               : htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT,
+                                   o->pin_count != 0 ? "pins" : "client_chain", -1);
 }
 
 static htok_kind htoki_init(htok_client **client, void *memory, size_t bytes, const htok_client_options *o,
@@ -9172,7 +9746,8 @@ static htok_kind htoki_init(htok_client **client, void *memory, size_t bytes, co
     c = htoki_place(memory, o);
     c->options.retry = retry;
     htoki_error_clear(&c->error);
-    if (htoki_set_hooks(c, e) != HTOK_OK || htoki_check_trust(c, e) != HTOK_OK) {
+    if (htoki_set_hooks(c, e) != HTOK_OK || htoki_check_tls_options(c, e) != HTOK_OK ||
+        htoki_check_trust(c, e) != HTOK_OK || htoki_check_identity(c, e) != HTOK_OK) {
         htoki_wipe(c, sizeof *c);
         return e->kind;
     }
@@ -10093,6 +10668,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_BLOCK_ALIGNMENT
 #undef HTOKI_BLOCK_BYTES
 #undef HTOKI_CHAIN_MAX
+#undef HTOKI_CLIENT_CERTIFICATE
 #undef HTOKI_CLOCK
 #undef HTOKI_CLOCK_LEAST
 #undef HTOKI_COUNT
@@ -10115,6 +10691,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_NO_SOCKET
 #undef HTOKI_OWN_LEAN
 #undef HTOKI_OWN_NOMINMAX
+#undef HTOKI_PEM_BYTES_MAX
 #undef HTOKI_PTHREADS
 #undef HTOKI_REASON_KIND
 #undef HTOKI_REASON_NAME

@@ -8,7 +8,7 @@ mkdir -p "$out"
 status=0
 base='-I. -O2 -fno-stack-protector -fno-pic'
 every=
-for knob in SOCKETS RESOLVER THREADS TLS FILES CLOCK ENTROPY STDLIB STRINGS LOG BLOCKING; do
+for knob in SOCKETS RESOLVER THREADS TLS CLIENT_CERTIFICATE FILES CLOCK ENTROPY STDLIB STRINGS LOG BLOCKING; do
     every="$every -DHATHORA_TOKENS_NO_$knob"
 done
 rims=

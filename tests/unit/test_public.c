@@ -2,7 +2,7 @@
 #define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
 #include "unit.h"
-#include "x509.h"
+#include "keys.h"
 
 /* The fields that differ from the scripted world's options, set by a row's function. */
 typedef void (*change)(htok_client_options *o);
@@ -213,6 +213,7 @@ static void good_options_are_taken(void **state)
     htok_error e;
     (void)state;
     unit_begin(&w);
+    w.transport.provides_tls = false;
     w.options.pins = one_pin;
     w.options.pin_count = 1;
     w.options.server_url = "http://localhost:1";
@@ -941,6 +942,107 @@ static void printable_and_json_texts_are_cut_like_snprintf(void **state)
     assert_int_equal(htok_json_string(unit_view("x"), NULL, 0), 3);
 }
 
+/* ---- Client certificates. ---- */
+
+static void a_client_certificate_and_its_key_belong_together(void **state)
+{
+    static const struct {
+        const char *label;
+        bool chain, key;
+        htok_reason reason;
+        const char *path;
+    } rows[] = {
+        {"none", false, false, HTOK_REASON_NONE, ""},
+        {"both", true, true, HTOK_REASON_NONE, ""},
+        {"no key", true, false, HTOK_REASON_TEXT_EMPTY, "client_key"},
+        {"no certificate", false, true, HTOK_REASON_TEXT_EMPTY, "client_chain"},
+    };
+    own_key key, other;
+    unit_text chain = {0}, pem = {0}, wrong = {0};
+    htok_error e;
+    unit_world w;
+    size_t i, bytes;
+    (void)state;
+    own_key_make(&key, BR_EC_secp256r1, "client");
+    own_key_make(&other, BR_EC_secp256r1, "other");
+    own_key_add_cert(&key, "Root", 1, &chain);
+    own_key_add_pem(&key, true, "\n", &pem);
+    own_key_add_pem(&other, true, "\n", &wrong);
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        unit_begin(&w);
+        w.transport.provides_tls = false;
+        w.options.server_url = "http://127.0.0.1:1";
+        w.options.client_chain = htoki_view(chain.text, rows[i].chain ? chain.len : 0);
+        w.options.client_key = htoki_view(pem.text, rows[i].key ? pem.len : 0);
+        check_number(htok_client_create(&w.client, &w.options, &e),
+                     rows[i].reason == HTOK_REASON_NONE ? HTOK_OK : HTOK_INVALID_REQUEST_ERROR,
+                     rows[i].label);
+        check_text(htok_reason_name(e.reason), htok_reason_name(rows[i].reason), rows[i].label);
+        check_text(e.path, rows[i].path, rows[i].label);
+        htok_client_close(w.client);
+        assert_int_equal(w.memory_state.bytes_out, 0);
+    }
+    /* the block grows by what both may decode to, and is refused when it is smaller */
+    unit_begin(&w);
+    w.transport.provides_tls = false;
+    w.options.server_url = "http://127.0.0.1:1";
+    bytes = htok_client_bytes(&w.options);
+    w.options.client_chain = htoki_view(chain.text, chain.len);
+    w.options.client_key = htoki_view(pem.text, pem.len);
+    assert_true(htok_client_bytes(&w.options) > bytes + (chain.len + pem.len) / 4 * 3);
+    assert_true(htok_client_bytes(&w.options) < bytes + chain.len + pem.len + 512);
+    for (i = 0; i < 20; i++) {
+        size_t need = htok_client_bytes(&w.options);
+        char *block = (char *)malloc(need + i);
+        assert_non_null(block);
+        assert_int_equal(htok_client_init(&w.client, block + i, need - 1, &w.options, &e),
+                         HTOK_INVALID_REQUEST_ERROR);
+        assert_int_equal(e.reason, HTOK_REASON_MEMORY_TOO_SMALL);
+        assert_int_equal(e.offset, need);
+        assert_int_equal(htok_client_init(&w.client, block + i, need, &w.options, &e), HTOK_OK);
+        htok_client_close(w.client);
+        free(block);
+    }
+    w.options.client_key = htoki_view(wrong.text, wrong.len);
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_CLIENT_KEY_MISMATCH);
+    assert_string_equal(e.path, "client_key");
+    assert_int_equal(w.memory_state.bytes_out, 0);
+    w.options.client_key = htoki_view(pem.text, HTOK_CLIENT_BYTES * 3);
+    assert_int_equal(htok_client_bytes(&w.options), 0);
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_OPTION_RANGE);
+    assert_string_equal(e.path, "client_key");
+    w.options.client_chain = htoki_view(pem.text, 65537);
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_string_equal(e.path, "client_chain");
+    own_key_free(&key);
+    own_key_free(&other);
+    free(chain.text);
+    free(pem.text);
+    free(wrong.text);
+}
+
+static void a_transport_with_tls_of_its_own_takes_no_pins_and_no_client_certificate(void **state)
+{
+    unit_world w;
+    htok_error e;
+    (void)state;
+    unit_begin(&w);
+    assert_true(w.transport.provides_tls);
+    w.options.pins = one_pin;
+    w.options.pin_count = 1;
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_OPTION_CONFLICT);
+    assert_string_equal(e.path, "pins");
+    w.options.pin_count = 0;
+    w.options.client_chain = w.options.client_key = unit_view("x");
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_OPTION_CONFLICT);
+    assert_string_equal(e.path, "client_chain");
+    assert_int_equal(w.memory_state.bytes_out, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -966,6 +1068,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_tls_error_is_named_with_its_number),
         cmocka_unit_test(every_number_has_a_name),
         cmocka_unit_test(printable_and_json_texts_are_cut_like_snprintf),
+        cmocka_unit_test(a_client_certificate_and_its_key_belong_together),
+        cmocka_unit_test(a_transport_with_tls_of_its_own_takes_no_pins_and_no_client_certificate),
     };
     unit_filter(argc, argv);
     return cmocka_run_group_tests_name("public", tests, NULL, NULL);

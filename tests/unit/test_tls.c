@@ -2,7 +2,7 @@
 #define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
 #include "unit.h"
-#include "x509.h"
+#include "keys.h"
 
 #define HOST              "a.test.example"
 #define NOW               1795500000                           /* 2026-11-24 */
@@ -2067,6 +2067,300 @@ static void the_master_secret_does_not_outlive_the_client(void **state)
     peer_end(&q);
 }
 
+/* ---- Client certificates. ---- */
+
+/* A server that wants one, from an authority whose key is the server's root's. */
+typedef struct doorkeeper {
+    br_x509_minimal_context validation;
+    br_x509_trust_anchor anchor;
+    unit_text name;
+} doorkeeper;
+
+static void doorkeeper_begin(doorkeeper *d, br_ssl_server_context *server, bool tolerant)
+{
+    br_x509_minimal_context *v = &d->validation;
+    memset(d, 0, sizeof *d);
+    cert_name(&d->name, "Root");
+    d->anchor.dn.data = (unsigned char *)d->name.text;
+    d->anchor.dn.len = d->name.len;
+    d->anchor.flags = BR_X509_TA_CA;
+    d->anchor.pkey.key_type = BR_KEYTYPE_EC;
+    d->anchor.pkey.key.ec = cert_key_of(1)->open;
+    br_x509_minimal_init(v, &br_sha256_vtable, &d->anchor, 1);
+    br_x509_minimal_set_rsa(v, br_rsa_pkcs1_vrfy_get_default());
+    br_x509_minimal_set_ecdsa(v, br_ec_get_default(), br_ecdsa_vrfy_asn1_get_default());
+    br_x509_minimal_set_hash(v, br_sha256_ID, &br_sha256_vtable);
+    br_x509_minimal_set_time(v, NOW / 86400 + 719528, 0);
+    br_ssl_engine_set_x509(&server->eng, &v->vtable);
+    br_ssl_engine_set_default_rsavrfy(&server->eng);
+    br_ssl_engine_set_default_ecdsa(&server->eng);
+    br_ssl_server_set_trust_anchor_names_alt(server, &d->anchor, 1);
+    if (tolerant) {
+        br_ssl_engine_add_flags(&server->eng, BR_OPT_TOLERATE_NO_CLIENT_AUTH);
+    }
+}
+
+/* An identity in memory of its own, checked as a client does it. */
+static htoki_identity *identity_make(const own_key *key, const char *issuer, unsigned signer,
+                                     unit_text *chain, unit_text *pem)
+{
+    htoki_identity *id;
+    htok_error e;
+    size_t bytes;
+    memset(chain, 0, sizeof *chain);
+    memset(pem, 0, sizeof *pem);
+    own_key_add_cert(key, issuer, signer, chain);
+    own_key_add_pem(key, true, "\n", pem);
+    bytes = htoki_identity_bytes(chain->len, pem->len);
+    id = (htoki_identity *)calloc(1, bytes);
+    assert_non_null(id);
+    htoki_identity_begin(id, bytes, htoki_view(chain->text, chain->len), htoki_view(pem->text, pem->len));
+    unit_error_begin(&e);
+    check(htoki_identity_check(id, &e) == HTOK_OK, "%s", htok_reason_name(e.reason));
+    return id;
+}
+
+static bool all_zero(const void *memory, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)memory;
+    while (len != 0 && *p == 0) {
+        p++;
+        len--;
+    }
+    return len == 0;
+}
+
+static void a_client_certificate_is_shown_and_proved(void **state)
+{
+    static const int kinds[] = {KEY_RSA, BR_EC_secp256r1, BR_EC_secp384r1, BR_EC_secp521r1};
+    size_t i, piece;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(kinds); i++) {
+        own_key key;
+        own_key_make(&key, kinds[i], "client");
+        for (piece = 0; piece < 2; piece++) {
+            static pair p;
+            static doorkeeper d;
+            unit_text chain, pem;
+            char label[32];
+            snprintf(label, sizeof label, "kind %d, pieces of %u", kinds[i], (unsigned)piece);
+            pair_begin(&p);
+            p.piece = piece;
+            p.config.record_out_size = RECORD_OUT(512); /* the chain goes out in several records */
+            p.config.identity = identity_make(&key, "Root", 1, &chain, &pem);
+            doorkeeper_begin(&d, &p.server, false);
+            pair_start(&p);
+            pump(&p);
+            check(htoki_tls_established(&p.tls), "%s: %d, server %d", label,
+                  br_ssl_engine_last_error(&p.tls.client.eng), br_ssl_engine_last_error(&p.server.eng));
+            check_number(p.tls.answer.asked, HTOKI_ASKED_SENT, label);
+            check(p.tls.answer.identity == NULL, "%s: a tie to the identity", label);
+            check(all_zero(p.config.identity->room, p.config.identity->size), "%s: something is left", label);
+            check(all_zero(&p.config.identity->key, sizeof p.config.identity->key), "%s: a key is left",
+                  label);
+            send_data(&p, "x", 1);
+            check_number(p.received.len, 1, label);
+            free(p.config.identity);
+            free(chain.text);
+            free(pem.text);
+            free(d.name.text);
+            pair_end(&p);
+        }
+        own_key_free(&key);
+    }
+}
+
+static void a_server_that_asks_may_do_without(void **state)
+{
+    static pair p;
+    static doorkeeper d;
+    (void)state;
+    pair_begin(&p);
+    doorkeeper_begin(&d, &p.server, true);
+    pair_start(&p);
+    pump(&p);
+    assert_true(htoki_tls_established(&p.tls));
+    check_number(p.tls.answer.asked, HTOKI_ASKED, "asked");
+    send_data(&p, "x", 1);
+    check_number(p.received.len, 1, "data");
+    free(d.name.text);
+    pair_end(&p);
+}
+
+/* After the request for a certificate the server ends with this alert, in the clear as long as it has sent no CCS. */
+static void an_alert_behind_the_request_is_about_the_client_s_certificate(void **state)
+{
+    static const unsigned about[] = {40, 41, 42, 43, 44, 45, 46, 48, 49, 51, 116};
+    static const char *const asked[] = {"nothing set", "of no use", "set"};
+    own_key key;
+    unsigned kind, number, known;
+    (void)state;
+    own_key_make(&key, BR_EC_secp256r1, "client");
+    for (kind = 0; kind < 3; kind++) {
+        for (number = 1, known = 0; number < 256; number++) {
+            static pair p;
+            static doorkeeper d;
+            unit_text chain = {0}, pem = {0};
+            char alert[7] = {21, 3, 3, 0, 2, 2, 0}, label[48];
+            bool is_about = known < UNIT_COUNT(about) && about[known] == number;
+            htok_reason wanted = !is_about   ? HTOK_REASON_TLS_ALERT
+                                 : kind == 0 ? HTOK_REASON_CLIENT_CERTIFICATE_MISSING
+                                             : HTOK_REASON_CLIENT_CERTIFICATE_REFUSED;
+            known += is_about;
+            if (number == 120 || (!is_about && number % 10 != 0)) {
+                continue;
+            }
+            snprintf(label, sizeof label, "%s, alert %u", asked[kind], number);
+            pair_begin(&p);
+            doorkeeper_begin(&d, &p.server, false);
+            if (kind != 0) {
+                p.config.identity = identity_make(&key, "Root", 9, &chain, &pem); /* another one signed it */
+            }
+            if (kind == 1) { /* the text was changed: none is sent */
+                chain.text[40] = '!';
+            }
+            pair_start(&p);
+            pump(&p);
+            check(!htoki_tls_established(&p.tls), "%s: established", label);
+            alert[6] = (char)number;
+            give(&p, alert, sizeof alert);
+            check_failure(&p, wanted, BR_ERR_RECV_FATAL_ALERT + (int)number, label);
+            if (is_about) {
+                check_line(&p,
+                           kind == 0   ? "; set client_chain and client_key"
+                           : kind == 1 ? ": the server takes no signature by this kind of key ["
+                                       : htok_tls_error_text(BR_ERR_RECV_FATAL_ALERT + (int)number),
+                           label);
+            }
+            free(p.config.identity);
+            free(chain.text);
+            free(pem.text);
+            free(d.name.text);
+            pair_end(&p);
+        }
+        check_number(known, UNIT_COUNT(about), "alerts");
+    }
+    own_key_free(&key);
+}
+
+static void a_close_behind_the_request_tells_of_it(void **state)
+{
+    static const char close_notify[7] = {21, 3, 3, 0, 2, 1, 0};
+    static pair p;
+    static doorkeeper d;
+    (void)state;
+    pair_begin(&p);
+    doorkeeper_begin(&d, &p.server, false);
+    pair_start(&p);
+    pump(&p);
+    give(&p, close_notify, sizeof close_notify);
+    while (client_to(&p, &p.from_client)) {}
+    check_failure(&p, HTOK_REASON_TLS_CLOSED, 0, "close");
+    check_text(p.error.detail, "the server asked for a client certificate", "detail");
+    free(d.name.text);
+    pair_end(&p);
+}
+
+/* Options for the identity of this key; free the texts. */
+static void set_identity(unit_world *w, const own_key *key, unit_text *chain, unit_text *pem)
+{
+    memset(chain, 0, sizeof *chain);
+    memset(pem, 0, sizeof *pem);
+    own_key_add_cert(key, "Root", 1, chain);
+    own_key_add_pem(key, false, "\n", pem);
+    w->options.client_chain = htoki_view(chain->text, chain->len);
+    w->options.client_key = htoki_view(pem->text, pem->len);
+}
+
+static void a_call_with_a_client_certificate_leaves_no_key_behind(void **state)
+{
+    static peer q;
+    static unit_world w;
+    static doorkeeper d;
+    own_key key, other;
+    unit_text chain, pem, other_chain, other_pem;
+    unsigned char session[HTOK_SESSION_BYTES];
+    char secret[17];
+    (void)state;
+    own_key_make(&key, BR_EC_secp256r1, "client");
+    own_key_make(&other, KEY_RSA, "client");
+    memcpy(secret, key.ec.x + 8, 16);
+    secret[16] = '\0';
+    check_number(strlen(secret), 16, "the secret has no NUL here");
+    session_begin(&q, &w, NULL, NULL);
+    doorkeeper_begin(&d, &q.p.server, false);
+    set_identity(&w, &key, &chain, &pem);
+    unit_create(&w);
+    list_again(&q, &w);
+    check_number(w.client->tls.answer.asked, HTOKI_ASKED_SENT, "asked");
+    check_number(export_from(&w, session), HTOK_SESSION_BYTES, "session");
+    assert_false(unit_contains(w.client, w.client->owned_block_bytes - 16, secret));
+    next_client(&w);
+    check_number(htok_client_import_session(w.client, session, sizeof session), HTOK_OK, "the same identity");
+    list_again(&q, &w);
+    check_number(w.client->tls.answer.asked, HTOKI_ASKED_NOT, "resumed");
+    set_identity(&w, &other, &other_chain, &other_pem);
+    next_client(&w);
+    check_number(htok_client_import_session(w.client, session, sizeof session), HTOK_INVALID_REQUEST_ERROR,
+                 "another identity");
+    check_text(htok_reason_name(htok_client_error(w.client)->reason), "SESSION_FOREIGN", "reason");
+    w.options.client_chain = w.options.client_key = htoki_view(NULL, 0);
+    next_client(&w);
+    check_number(htok_client_import_session(w.client, session, sizeof session), HTOK_INVALID_REQUEST_ERROR,
+                 "no identity");
+    unit_end(&w);
+    peer_end(&q);
+    own_key_free(&key);
+    own_key_free(&other);
+    free(chain.text);
+    free(pem.text);
+    free(other_chain.text);
+    free(other_pem.text);
+    free(d.name.text);
+}
+
+/* Wherever the server goes away, nothing decoded stays. */
+static void a_handshake_that_breaks_off_leaves_no_key_behind(void **state)
+{
+    size_t cut;
+    own_key key;
+    char secret[17];
+    bool asked = false;
+    (void)state;
+    own_key_make(&key, BR_EC_secp256r1, "client");
+    memcpy(secret, key.ec.x + 8, 16);
+    secret[16] = '\0';
+    for (cut = 0; cut < 1200; cut += 37) {
+        static peer q;
+        static unit_world w;
+        static doorkeeper d;
+        unit_text chain, pem;
+        htok_reason reason;
+        peer_begin(&q, LENGTH_HEAD, false, cut, HTOK_IO_CLOSED);
+        doorkeeper_begin(&d, &q.p.server, false);
+        world_over(&q, &w);
+        set_identity(&w, &key, &chain, &pem);
+        assert_true(br_ssl_server_reset(&q.p.server));
+        unit_create(&w);
+        assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+        (void)unit_finish(&w);
+        reason = htok_client_error(w.client)->reason;
+        if (w.client->tls.answer.asked == HTOKI_ASKED_SENT && reason == HTOK_REASON_TLS_CLOSED) {
+            asked = true;
+            check_text(htok_client_error(w.client)->detail, "a client certificate was sent", "detail");
+        }
+        assert_false(unit_contains(w.client, w.client->owned_block_bytes - 16, secret));
+        check(all_zero(w.client->identity->room, w.client->identity->size), "cut at %u", (unsigned)cut);
+        unit_end(&w);
+        peer_end(&q);
+        free(chain.text);
+        free(pem.text);
+        free(d.name.text);
+    }
+    assert_true(asked);
+    own_key_free(&key);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -2110,6 +2404,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_session_ends_with_what_it_rests_on),
         cmocka_unit_test(an_unknown_time_ends_an_import),
         cmocka_unit_test(the_master_secret_does_not_outlive_the_client),
+        cmocka_unit_test(a_client_certificate_is_shown_and_proved),
+        cmocka_unit_test(a_server_that_asks_may_do_without),
+        cmocka_unit_test(an_alert_behind_the_request_is_about_the_client_s_certificate),
+        cmocka_unit_test(a_close_behind_the_request_tells_of_it),
+        cmocka_unit_test(a_call_with_a_client_certificate_leaves_no_key_behind),
+        cmocka_unit_test(a_handshake_that_breaks_off_leaves_no_key_behind),
     };
     unit_filter(argc, argv);
     return cmocka_run_group_tests_name("tls", tests, NULL, NULL);
