@@ -173,6 +173,73 @@ static void each_status_and_content_type_has_its_meaning(void **state)
     }
 }
 
+/* The whole table: each status, with a body of each kind, under a content type that fits and under none. */
+static void each_status_with_each_body_has_its_meaning(void **state)
+{
+    static const struct {
+        const char *body;
+        bool success[3], message; /* of a list, a create, a revoke; of an ApiError */
+    } rows[] = {
+        {"{\"message\":\"refused\"}", {false, false, false}, true},
+        {"{\"message\":\"refused\",\"code\":[1,{}]} ", {false, false, false}, true},
+        {"{\"tokens\":[" UNIT_TOKEN "]}", {true, false, false}, false},
+        {"{\"tokens\":[],\"message\":\"refused\"}", {true, false, false}, true},
+        {"{\"plainTextToken\":\"plain\",\"orgToken\":" UNIT_TOKEN "}", {false, true, false}, false},
+        {"true", {false, false, true}, false},
+        {" false\r\n", {false, false, true}, false},
+        {"{\"message\":null}", {false, false, false}, false},
+        {"{\"message\":[\"refused\"]}", {false, false, false}, false},
+        {"{\"Message\":\"refused\"}", {false, false, false}, false},
+        {"[{\"message\":\"refused\"}]", {false, false, false}, false},
+        {"{\"message\":\"refused\"", {false, false, false}, false},
+        {"{\"message\":\"refused\"} x", {false, false, false}, false},
+        {"\"refused\"", {false, false, false}, false},
+        {"null", {false, false, false}, false},
+        {"0", {false, false, false}, false},
+        {"<h1>refused</h1>", {false, false, false}, false},
+        {"", {false, false, false}, false},
+    };
+    int operation, status;
+    size_t i, type;
+    (void)state;
+    for (operation = HTOKI_GET_ORG_TOKENS; operation <= HTOKI_REVOKE_ORG_TOKEN; operation++) {
+        op_case c;
+        begin(&c, (htoki_operation)operation);
+        for (status = 200; status <= 599; status++) {
+            for (i = 0; i < 2 * UNIT_COUNT(rows); i++) {
+                bool json = i % 2 == 0, bodyless = status == 204 || status == 304;
+                htok_reason meaning = expected_reason((htoki_operation)operation, status, json);
+                htok_kind wanted = HTOK_SDK_ERROR;
+                char line[32], label[96];
+                type = i / 2;
+                if (bodyless && rows[type].body[0] != '\0') {
+                    continue;
+                }
+                if (meaning == HTOK_REASON_NONE) {
+                    wanted = rows[type].success[operation] ? HTOK_OK : HTOK_RESPONSE_VALIDATION_ERROR;
+                } else if (meaning == HTOK_REASON_API_ERROR) {
+                    wanted = rows[type].message ? HTOK_API_ERROR : HTOK_RESPONSE_VALIDATION_ERROR;
+                }
+                snprintf(line, sizeof line, "%d x", status);
+                snprintf(label, sizeof label, "operation %d, status %d, json %d: %.40s", operation, status,
+                         json, rows[type].body);
+                answer(&c, line, json ? UNIT_JSON : "Content-Type: text/plain\r\n", rows[type].body);
+                check_text(htok_kind_name(c.error.kind), htok_kind_name(wanted), label);
+                check_number(c.event, wanted == HTOK_OK ? HTOKI_OP_DONE : HTOKI_OP_FAILED, label);
+                check_number(c.error.status, status, label);
+                check_view(c.error.message, wanted == HTOK_API_ERROR ? "refused" : "", label);
+                check(wanted != HTOK_SDK_ERROR || operation == HTOKI_CREATE_ORG_TOKEN ||
+                          htoki_equal(c.error.body, htoki_text(rows[type].body)),
+                      "%s: the body is not told", label);
+                if (wanted == HTOK_SDK_ERROR) {
+                    check_text(htok_reason_name(c.error.reason), htok_reason_name(meaning), label);
+                }
+            }
+        }
+        end(&c);
+    }
+}
+
 static void interim_statuses_decide_nothing_but_101(void **state)
 {
     int operation, status;
@@ -799,6 +866,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_status_and_content_type_has_its_meaning),
+        cmocka_unit_test(each_status_with_each_body_has_its_meaning),
         cmocka_unit_test(interim_statuses_decide_nothing_but_101),
         cmocka_unit_test(a_documented_error_must_validate),
         cmocka_unit_test(secrets_are_blotted_out_of_server_text),
