@@ -57,7 +57,7 @@ HATHORA_ORG_ID="org-demo"
 HATHORA_TOKEN="demo-token"
 HATHORA_CLOUD_ENDPOINT=https://localhost:$(cat "$demo/port")
 SSL_CERT_FILE=$demo/ca.pem
-unset HATHORA_OUTPUT https_proxy HTTPS_PROXY
+unset HATHORA_OUTPUT https_proxy HTTPS_PROXY no_proxy NO_PROXY
 export HATHORA_ORG_ID HATHORA_TOKEN HATHORA_CLOUD_ENDPOINT SSL_CERT_FILE
 echo
 echo "\$ export HATHORA_ORG_ID=$HATHORA_ORG_ID HATHORA_TOKEN=$HATHORA_TOKEN"
@@ -69,7 +69,7 @@ show build/hathora-tokens create --name night-watch --scope processes:read --sco
 show build/hathora-tokens list
 
 id=$(build/hathora-tokens list -o orgTokenIdValue | sed -n 1p)
-show build/hathora-tokens revoke "$id"
+show build/hathora-tokens revoke --yes "$id"
 show build/hathora-tokens list -o json >"$demo/output"
 cat "$demo/output"
 
