@@ -6780,21 +6780,18 @@ static htok_kind htoki_tls_failure(htoki_tls *t, htok_phase phase, htok_error *e
 {
     int code = br_ssl_engine_last_error(&t->client.eng);
     htok_reason reason = htoki_tls_reason(t, code);
-    if (e->kind == HTOK_OK) {
-        htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
-        e->tls_error = code;
-        if (t->x509 != NULL && t->x509->code == code && reason == t->x509->reason) {
-            htoki_x509_detail(t->x509, &w);
-        } else if (reason == HTOK_REASON_TLS_CLOSED || (reason == HTOK_REASON_CLIENT_CERTIFICATE_REFUSED &&
-                                                        t->answer.asked == HTOKI_ASKED_UNFIT)) {
-            htoki_put_text(&w, htoki_tls_asked(t));
-        } else if (reason == HTOK_REASON_TLS_FAILED || reason == HTOK_REASON_TLS_ALERT ||
-                   reason == HTOK_REASON_CLIENT_CERTIFICATE_REFUSED ||
-                   reason == HTOK_REASON_CERTIFICATE_USAGE) {
-            htoki_put_text(&w, htoki_tls_error_sentence(code));
-        }
-        (void)htoki_writer_end(&w);
+    htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
+    e->tls_error = code;
+    if (t->x509 != NULL && t->x509->code == code && reason == t->x509->reason) {
+        htoki_x509_detail(t->x509, &w);
+    } else if (reason == HTOK_REASON_TLS_CLOSED ||
+               (reason == HTOK_REASON_CLIENT_CERTIFICATE_REFUSED && t->answer.asked == HTOKI_ASKED_UNFIT)) {
+        htoki_put_text(&w, htoki_tls_asked(t));
+    } else if (reason == HTOK_REASON_TLS_FAILED || reason == HTOK_REASON_TLS_ALERT ||
+               reason == HTOK_REASON_CLIENT_CERTIFICATE_REFUSED || reason == HTOK_REASON_CERTIFICATE_USAGE) {
+        htoki_put_text(&w, htoki_tls_error_sentence(code));
     }
+    (void)htoki_writer_end(&w);
     return htoki_fail(e, reason, phase);
 }
 
@@ -7025,7 +7022,7 @@ static bool htoki_tls_closed_cleanly(const htoki_tls *t)
            br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK;
 }
 
-/* Bytes for the wire, or NULL: send some and say how many. */
+/* Bytes for the wire, or NULL: send some and say how many, if any. */
 static unsigned char *htoki_tls_wire_out(htoki_tls *t, size_t *len)
 {
     *len = 0;
@@ -7034,10 +7031,8 @@ static unsigned char *htoki_tls_wire_out(htoki_tls *t, size_t *len)
 
 static void htoki_tls_wire_out_done(htoki_tls *t, size_t len)
 {
-    if (len != 0) {
-        br_ssl_engine_sendrec_ack(&t->client.eng, len);
-        htoki_tls_settle(t);
-    }
+    br_ssl_engine_sendrec_ack(&t->client.eng, len);
+    htoki_tls_settle(t);
 }
 
 /* Room for bytes from the wire, or NULL: fill some and say how many. */
@@ -7064,9 +7059,7 @@ static unsigned char *htoki_tls_data_out(htoki_tls *t, size_t *len)
 
 static void htoki_tls_data_out_done(htoki_tls *t, size_t len)
 {
-    if (len != 0) {
-        br_ssl_engine_sendapp_ack(&t->client.eng, len);
-    }
+    br_ssl_engine_sendapp_ack(&t->client.eng, len);
 }
 
 static void htoki_tls_flush(htoki_tls *t)
@@ -7085,9 +7078,7 @@ static unsigned char *htoki_tls_data_in(htoki_tls *t, size_t *len)
 
 static void htoki_tls_data_in_done(htoki_tls *t, size_t len)
 {
-    if (len != 0) {
-        br_ssl_engine_recvapp_ack(&t->client.eng, len);
-    }
+    br_ssl_engine_recvapp_ack(&t->client.eng, len);
 }
 
 /* Queues a close_notify, for which one try to send is enough. BearSSL 0.6 never ends while a byte is unread.

@@ -1,7 +1,27 @@
 /* The TLS engine in memory, against BearSSL's server side and against bytes made by hand. */
+#define _POSIX_C_SOURCE 200809L
+#include <stdbool.h>
+#include <stddef.h>
+#include <bearssl.h>
+
+/* What the processor has, or is said to have. */
+static struct processor {
+    bool scripted, x86_aes, x86_clmul, power_aes, power_ghash;
+} processor;
+
+#define br_aes_x86ni_ctr_get_vtable() \
+    (!processor.scripted ? br_aes_x86ni_ctr_get_vtable() : processor.x86_aes ? &br_aes_ct_ctr_vtable : NULL)
+#define br_ghash_pclmul_get() \
+    (!processor.scripted ? br_ghash_pclmul_get() : processor.x86_clmul ? br_ghash_ctmul : NULL)
+#define br_aes_pwr8_ctr_get_vtable() \
+    (!processor.scripted ? br_aes_pwr8_ctr_get_vtable() : processor.power_aes ? &br_aes_ct_ctr_vtable : NULL)
+#define br_ghash_pwr8_get() \
+    (!processor.scripted ? br_ghash_pwr8_get() : processor.power_ghash ? br_ghash_ctmul : NULL)
+
 #define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
 #include "unit.h"
+#include "stack.h"
 #include "keys.h"
 
 #define HOST              "a.test.example"
@@ -468,6 +488,35 @@ static void the_hello_offers_tls_1_2_and_http_1_1_alone(void **state)
     first_flight(&p, &h);
     check(h.sni == NULL, "a server name for an address");
     pair_end(&p);
+}
+
+static void aes_comes_first_where_the_processor_has_it(void **state)
+{
+    static const struct {
+        struct processor has;
+        unsigned first;
+    } rows[] = {
+        {{true, false, false, false, false}, BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256},
+        {{true, true, false, false, false}, BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256},
+        {{true, false, true, false, false}, BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256},
+        {{true, false, false, true, false}, BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256},
+        {{true, false, false, false, true}, BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256},
+        {{true, true, true, false, false}, BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+        {{true, false, false, true, true}, BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        static pair p;
+        hello h;
+        processor = rows[i].has;
+        pair_begin(&p);
+        first_flight(&p, &h);
+        check_number(h.suites_len, 12, "suites, and none for renegotiation");
+        check_number(two((const char *)h.suites), rows[i].first, "the first");
+        pair_end(&p);
+    }
+    memset(&processor, 0, sizeof processor);
 }
 
 static void fragments_are_asked_for_as_the_buffer_wants(void **state)
@@ -1241,6 +1290,98 @@ static void nothing_is_left_of_a_connection(void **state)
 }
 
 /* ---- Texts. ---- */
+
+/* What an engine's code comes to, with the certificates' verdict at hand or not. */
+static void each_code_has_its_reason(void **state)
+{
+    static const struct {
+        int code;
+        bool established, validating;
+        htok_reason verdict; /* on the code */
+        htok_reason reason;
+    } rows[] = {
+        {BR_ERR_OK, false, false, HTOK_REASON_NONE, HTOK_REASON_TLS_CLOSED},
+        {BR_ERR_OK, true, false, HTOK_REASON_NONE, HTOK_REASON_CLOSED_EARLY},
+        {BR_ERR_RECV_FATAL_ALERT, false, true, HTOK_REASON_NONE, HTOK_REASON_TLS_ALERT},
+        {BR_ERR_RECV_FATAL_ALERT + 255, true, false, HTOK_REASON_NONE, HTOK_REASON_TLS_ALERT},
+        {BR_ERR_RECV_FATAL_ALERT - 1, true, false, HTOK_REASON_NONE, HTOK_REASON_TLS_FAILED},
+        {BR_ERR_RECV_FATAL_ALERT + BR_ALERT_NO_APPLICATION_PROTOCOL, false, true, HTOK_REASON_NONE,
+         HTOK_REASON_TLS_ALPN},
+        {BR_ERR_SEND_FATAL_ALERT, false, true, HTOK_REASON_NONE, HTOK_REASON_TLS_FAILED},
+        {BR_ERR_SEND_FATAL_ALERT + 40, false, true, HTOK_REASON_NONE, HTOK_REASON_TLS_FAILED},
+        {BR_ERR_NO_RANDOM, false, true, HTOK_REASON_NONE, HTOK_REASON_ENTROPY_MISSING},
+        {BR_ERR_WRONG_KEY_USAGE, false, true, HTOK_REASON_NONE, HTOK_REASON_CERTIFICATE_USAGE},
+        {BR_ERR_UNEXPECTED, true, false, HTOK_REASON_NONE, HTOK_REASON_TLS_FAILED},
+        {BR_ERR_UNEXPECTED, false, true, HTOK_REASON_NONE, HTOK_REASON_TLS_FAILED},
+        {BR_ERR_BAD_MAC, true, false, HTOK_REASON_NONE, HTOK_REASON_TLS_FAILED},
+        {BR_ERR_X509_EXPIRED, false, true, HTOK_REASON_CERTIFICATE_TIME, HTOK_REASON_CERTIFICATE_TIME},
+        {BR_ERR_X509_EXPIRED, false, true, HTOK_REASON_NONE, HTOK_REASON_TLS_FAILED},
+        {BR_ERR_X509_EXPIRED, false, false, HTOK_REASON_NONE, HTOK_REASON_TLS_FAILED},
+    };
+    static htoki_tls t;
+    static htoki_x509 x;
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        char label[24];
+        snprintf(label, sizeof label, "row %d", (int)i);
+        memset(&t, 0, sizeof t);
+        memset(&x, 0, sizeof x);
+        t.started = true;
+        t.established = rows[i].established;
+        t.x509 = rows[i].validating ? &x : NULL;
+        x.code = rows[i].code;
+        x.reason = rows[i].verdict;
+        check_text(htok_reason_name(htoki_tls_reason(&t, rows[i].code)), htok_reason_name(rows[i].reason),
+                   label);
+        x.code++;
+        check(htoki_tls_reason(&t, rows[i].code) ==
+                  (rows[i].verdict ? HTOK_REASON_TLS_FAILED : rows[i].reason),
+              "%s: another code's verdict", label);
+    }
+}
+
+/* Runs on a stack that is searched afterwards. */
+static void *start_again(void *argument)
+{
+    pair *p = (pair *)argument;
+    p->config.resume = true;
+    (void)htoki_tls_start(&p->tls, &p->config, &p->error);
+    return NULL;
+}
+
+static void *import_session(void *argument)
+{
+    unsigned char bytes[HTOK_SESSION_BYTES];
+    pair *p = (pair *)argument;
+    memset(bytes, 1, sizeof bytes);
+    memcpy(bytes + HTOKI_SESSION_SECRET, p->tls.client.eng.session.master_secret, 48);
+    htoki_tls_import(&p->tls, bytes);
+    memset(bytes, 0, sizeof bytes);
+    return bytes[0] ? argument : NULL;
+}
+
+static void the_master_secret_is_not_left_on_the_stack(void **state)
+{
+    static void *(*const steps[])(void *) = {start_again, import_session};
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(steps); i++) {
+        static pair p;
+        unsigned char secret[48];
+        char *stack;
+        pair_begin(&p);
+        pair_start(&p);
+        pump(&p);
+        assert_true(htoki_tls_established(&p.tls));
+        memcpy(secret, p.tls.client.eng.session.master_secret, sizeof secret);
+        stack = unit_on_stack(steps[i], &p);
+        assert_memory_equal(p.tls.client.eng.session.master_secret, secret, sizeof secret);
+        check(!unit_stack_holds(stack, secret, sizeof secret), "step %d", (int)i);
+        free(stack);
+        pair_end(&p);
+    }
+}
 
 static void codes_have_bearssl_s_names(void **state)
 {
@@ -2368,6 +2509,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_suite_works_with_each_kind_of_key),
         cmocka_unit_test(no_other_suite_is_offered),
         cmocka_unit_test(the_hello_offers_tls_1_2_and_http_1_1_alone),
+        cmocka_unit_test(aes_comes_first_where_the_processor_has_it),
         cmocka_unit_test(fragments_are_asked_for_as_the_buffer_wants),
         cmocka_unit_test(small_buffers_work_where_the_server_obeys),
         cmocka_unit_test(what_makes_a_handshake_impossible_is_said_before_it),
@@ -2390,6 +2532,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(renegotiation_is_refused_and_the_connection_stays),
         cmocka_unit_test(closing_works_at_any_time_even_with_data_unread),
         cmocka_unit_test(nothing_is_left_of_a_connection),
+        cmocka_unit_test(each_code_has_its_reason),
+        cmocka_unit_test(the_master_secret_is_not_left_on_the_stack),
         cmocka_unit_test(codes_have_bearssl_s_names),
         cmocka_unit_test(every_code_has_a_name_and_a_sentence),
         cmocka_unit_test(hints_follow_what_is_known),
