@@ -1357,8 +1357,8 @@ static void *import_session(void *argument)
     memset(bytes, 1, sizeof bytes);
     memcpy(bytes + HTOKI_SESSION_SECRET, p->tls.client.eng.session.master_secret, 48);
     htoki_tls_import(&p->tls, bytes);
-    memset(bytes, 0, sizeof bytes);
-    return bytes[0] ? argument : NULL;
+    htoki_wipe(bytes, sizeof bytes);
+    return NULL;
 }
 
 static void the_master_secret_is_not_left_on_the_stack(void **state)
