@@ -20,45 +20,11 @@ case $name in
     ;;
 esac
 
-lists=$PWD/build/apt
-
-# apt-get with lists and a cache of its own under build/, and the system's archives as sources.
-own_apt_get() {
-    apt-get -q -o Dir::Etc::sourcelist="$lists/sources.list" -o Dir::Etc::sourceparts="$lists/parts" \
-        -o Dir::State::lists="$lists/lists" -o Dir::Cache="$lists/cache" -o APT::Sandbox::User="$(id -un)" "$@"
-}
-
-# The archives of Debian itself, in either form of the list; another's list may need keys or credentials.
-write_lists() {
-    rm -rf "$lists"
-    mkdir -p "$lists/parts" "$lists/lists/partial" "$lists/cache/archives/partial"
-    : >"$lists/sources.list"
-    if [ -f /etc/apt/sources.list ]; then
-        sed -n 's/^deb[[:blank:]]/deb-src /p' /etc/apt/sources.list >"$lists/sources.list"
-    fi
-    if [ -f /etc/apt/sources.list.d/debian.sources ]; then
-        sed 's/^Types:.*/Types: deb-src/' /etc/apt/sources.list.d/debian.sources >"$lists/parts/debian.sources"
-    fi
-}
-
-fetch() {
-    sh tools/need.sh source
-    rm -rf build/bearssl.new
-    mkdir build/bearssl.new
-    write_lists
-    own_apt_get update
-    (cd build/bearssl.new && own_apt_get source --download-only bearssl && dpkg-source -x bearssl_*.dsc tree)
-    mv build/bearssl.new/tree build/bearssl
-    rm -rf build/bearssl.new "$lists"
-}
-
+sh tools/source.sh bearssl
 # What is under way elsewhere is waited for.
 mkdir -p "build/bear-$name" build/inc
 exec 8>build/bearssl.lock 9>"build/bear-$name/lock"
 flock 8
-if [ ! -d build/bearssl ]; then
-    fetch
-fi
 for header in build/bearssl/inc/*.h; do
     ln -sf "../bearssl/inc/${header##*/}" "build/inc/${header##*/}"
 done

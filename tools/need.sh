@@ -1,6 +1,7 @@
 #!/bin/sh
-# need.sh GROUP...: installs the Debian packages that the groups build, demo, test, coverage, mutate, lint and source
-# lack, and no others. Without apt-get it names them and fails when something is missing.
+# need.sh NEED...: installs the Debian packages that are lacking, and no others. A NEED is one of the groups build, demo,
+# test, coverage, mutate, lint and source, or PROGRAM=PACKAGE[,PACKAGE], or /FILE=PACKAGE[,PACKAGE]. Without apt-get it
+# names the packages and fails when something is missing.
 set -eu
 
 cc=${CC:-cc}
@@ -109,6 +110,15 @@ find_lacking() {
             program dpkg-source dpkg-dev
             program xz xz-utils
             program flock util-linux
+            ;;
+        *=*)
+            # PROGRAM=PACKAGE[,PACKAGE] or /FILE=PACKAGE[,PACKAGE]
+            # The packages are a list of words.
+            # shellcheck disable=SC2046
+            case $group in
+            /*) test -e "${group%%=*}" || lack $(echo "${group#*=}" | tr , ' ') ;;
+            *) program "${group%%=*}" $(echo "${group#*=}" | tr , ' ') ;;
+            esac
             ;;
         *)
             echo "tools/need.sh: no group $group; there are build, demo, test, coverage, mutate, lint and source" >&2
