@@ -8756,16 +8756,17 @@ static void htoki_attempt_fail(htok_client *c, htok_reason reason, htok_phase ph
 static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase phase, int os_error)
 {
     if (c->error.kind == HTOK_OK) {
-        c->error.os_error = os_error;
-#if HTOKI_SOCKETS
         htoki_writer w = htoki_writer_make(c->error.detail, sizeof c->error.detail, 0);
-        const char *text = htoki_os_error_text(os_error, phase);
+        const char *text = "";
         bool to_proxy =
             htoki_has_proxy(c) && (c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_TUNNEL);
+#if HTOKI_SOCKETS
+        text = htoki_os_error_text(os_error, phase);
+#endif
+        c->error.os_error = os_error;
         htoki_put_text(&w, !to_proxy ? "" : *text ? "proxy: " : "proxy");
         htoki_put_text(&w, text);
         (void)htoki_writer_end(&w);
-#endif
     }
     htoki_attempt_fail(c, reason, phase);
 }

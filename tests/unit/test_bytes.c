@@ -26,6 +26,7 @@ static void the_text_of_null_is_empty(void **state)
     assert_int_equal(htoki_text("abc").len, 3);
 }
 
+#ifndef UNIT_SMALL_MEMORY
 static void a_text_without_end_is_cut(void **state)
 {
     size_t size = HTOKI_TEXT_BYTES_MAX;
@@ -38,6 +39,7 @@ static void a_text_without_end_is_cut(void **state)
     assert_int_equal(htoki_text(endless).len, size - 1);
     free(endless);
 }
+#endif
 
 static void character_classes_are_those_of_ascii(void **state)
 {
@@ -296,7 +298,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wiping_overwrites_all_and_nothing_else),
         cmocka_unit_test(the_text_of_null_is_empty),
+#ifndef UNIT_SMALL_MEMORY
         cmocka_unit_test(a_text_without_end_is_cut),
+#endif
         cmocka_unit_test(character_classes_are_those_of_ascii),
         cmocka_unit_test(views_compare_by_length_and_bytes),
         cmocka_unit_test(decimals_are_digits_up_to_a_maximum),

@@ -1679,6 +1679,7 @@ static void a_hundred_thousand_tokens_stream_through_the_default_block(void **st
     htok_client_close(w.client);
 }
 
+#ifdef UNIT_BLOCKING
 /* ---- Collecting. ---- */
 
 /* Three tokens, of which the second and third have scopes. */
@@ -1839,6 +1840,7 @@ static void blocking_calls_need_something_to_wait_on(void **state)
     assert_int_equal(w.net.count, 0);
     unit_end(&w);
 }
+#endif
 
 /* ---- Memory and secrets. ---- */
 
@@ -2084,11 +2086,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_a_token_there_is_no_authorization),
         cmocka_unit_test(limits_are_those_of_the_options),
         cmocka_unit_test(a_hundred_thousand_tokens_stream_through_the_default_block),
+#ifdef UNIT_BLOCKING
         cmocka_unit_test(a_list_is_collected_all_or_nothing_in_the_bytes_needed),
         cmocka_unit_test(an_empty_list_needs_no_memory),
         cmocka_unit_test(a_list_that_breaks_collects_nothing),
         cmocka_unit_test(blocking_calls_give_what_the_steps_give),
         cmocka_unit_test(blocking_calls_need_something_to_wait_on),
+#endif
         cmocka_unit_test(nothing_is_allocated_after_the_client_was_made),
         cmocka_unit_test(secrets_do_not_outlive_their_use),
         cmocka_unit_test(a_created_client_wipes_before_it_releases),

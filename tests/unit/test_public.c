@@ -258,6 +258,7 @@ static void null_arguments_are_refused(void **state)
     htok_client_wipe(NULL);
 }
 
+#ifdef UNIT_BLOCKING
 static void default_options_work_without_any(void **state)
 {
     static char block[HTOK_CLIENT_BYTES];
@@ -295,6 +296,7 @@ static void default_options_work_without_any(void **state)
     assert_int_equal(htok_client_poll(client), HTOK_STATE_FAILED);
     htok_client_close(client);
 }
+#endif
 
 static void https_without_trust_is_refused_before_anything_is_sent(void **state)
 {
@@ -457,6 +459,7 @@ static int64_t fake_read(void *context, const char *path, void *buffer, size_t s
     return (int64_t)f->len;
 }
 
+#ifndef UNIT_SMALL_MEMORY
 static void trust_from_a_file_is_read_once_and_told_when_it_cannot_be(void **state)
 {
     unit_world w;
@@ -501,6 +504,7 @@ static void trust_from_a_file_is_read_once_and_told_when_it_cannot_be(void **sta
     assert_int_equal(e.reason, HTOK_REASON_OPTION_CONFLICT);
     assert_int_equal(w.memory_state.bytes_out, 0);
 }
+#endif
 
 /* The lists of the systems differ; each is told whole. */
 static void a_system_without_certificates_is_told_with_every_path_tried(void **state)
@@ -1049,13 +1053,17 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_wrong_option_is_refused_by_name),
         cmocka_unit_test(good_options_are_taken),
         cmocka_unit_test(null_arguments_are_refused),
+#ifdef UNIT_BLOCKING
         cmocka_unit_test(default_options_work_without_any),
+#endif
         cmocka_unit_test(https_without_trust_is_refused_before_anything_is_sent),
         cmocka_unit_test(plain_http_to_loopback_needs_no_tls),
         cmocka_unit_test(a_block_of_the_size_named_is_enough_at_any_alignment),
         cmocka_unit_test(sizes_out_of_range_need_no_bytes),
         cmocka_unit_test(creating_releases_what_it_took_when_it_fails),
+#ifndef UNIT_SMALL_MEMORY
         cmocka_unit_test(trust_from_a_file_is_read_once_and_told_when_it_cannot_be),
+#endif
         cmocka_unit_test(a_system_without_certificates_is_told_with_every_path_tried),
         cmocka_unit_test(the_system_s_first_bundle_of_use_is_taken),
         cmocka_unit_test(memory_for_the_system_s_bundle_may_be_missing),

@@ -5,8 +5,15 @@
 #include "hathora_tokens.h"
 #include "unit.h"
 
+#ifndef TRANSCRIPTS_LIST /* a file that names the cases, where folders cannot be read */
 #include <dirent.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
 #include <sys/mman.h>
+#define PROTECTED_PAGE 1
+#else
+#define PROTECTED_PAGE 0 /* the buffer ends where its block ends */
+#endif
 
 enum { CASES_MAX = 1000, LINE_MAX_BYTES = 8192 };
 
@@ -153,10 +160,25 @@ static void guard(guarded *g, size_t bytes)
     enum { PAGE = 65536 }; /* a multiple of every page size */
     size_t whole = (bytes / PAGE + 1) * PAGE;
     g->bytes = whole + PAGE;
+#if PROTECTED_PAGE
     g->pages = (char *)mmap(NULL, g->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(g->pages != MAP_FAILED);
     g->edge = g->pages + whole;
     assert_int_equal(mprotect(g->edge, PAGE, PROT_NONE), 0);
+#else
+    g->pages = (char *)malloc(whole);
+    assert_non_null(g->pages);
+    g->edge = g->pages + whole;
+#endif
+}
+
+static void unguard(guarded *g)
+{
+#if PROTECTED_PAGE
+    munmap(g->pages, g->bytes);
+#else
+    free(g->pages);
+#endif
 }
 
 static char *at_edge(guarded *g, const char *bytes, size_t len)
@@ -360,7 +382,7 @@ static void run_transcript(void **state)
     for (cut = 0; cut < t->reply.len; cut++) {
         run_cut(t, &g, cut);
     }
-    munmap(g.pages, g.bytes);
+    unguard(&g);
     free(t->request.text);
     free(t->reply.text);
     free(t->verdict.text);
@@ -368,11 +390,45 @@ static void run_transcript(void **state)
 
 /* ---- Finding the cases. ---- */
 
+#ifndef TRANSCRIPTS_LIST
 static int compare_cases(const void *a, const void *b)
 {
     return strcmp(((const transcript *)a)->name, ((const transcript *)b)->name);
 }
+#endif
 
+static void add_case(transcript *t, const char *folder, const char *name)
+{
+    memset(t, 0, sizeof *t);
+    snprintf(t->path, sizeof t->path, "%.200s/%.120s.txt", folder, name);
+    snprintf(t->name, sizeof t->name, "%.120s", name);
+    snprintf(t->name_of_token, sizeof t->name_of_token, "ci");
+    t->limits.head_bytes = 65536;
+    t->limits.fields = 100;
+    t->limits.interim = 16;
+    t->limits.body_bytes = (uint64_t)1 << 30;
+    t->error_body_bytes = 65536;
+    t->element_bytes = HTOK_WORK_BYTES;
+    t->work_bytes = HTOK_WORK_BYTES;
+}
+
+#ifdef TRANSCRIPTS_LIST
+static size_t find_cases(const char *folder, transcript *cases)
+{
+    size_t count = 0;
+    char name[128];
+    FILE *list = fopen(TRANSCRIPTS_LIST, "rb");
+    while (list && count < CASES_MAX && fgets(name, sizeof name, list)) {
+        name[strcspn(name, "\r\n")] = '\0';
+        add_case(&cases[count], folder, name);
+        count++;
+    }
+    if (list) {
+        fclose(list);
+    }
+    return count;
+}
+#else
 static size_t find_cases(const char *folder, transcript *cases)
 {
     size_t count = 0;
@@ -391,21 +447,12 @@ static size_t find_cases(const char *folder, transcript *cases)
         files = opendir(path);
         while (files && (entry = readdir(files)) != NULL && count < CASES_MAX) {
             size_t len = strlen(entry->d_name);
-            transcript *t = &cases[count];
+            char name[128];
             if (len < 5 || len > 60 || strcmp(entry->d_name + len - 4, ".txt") != 0) {
                 continue;
             }
-            memset(t, 0, sizeof *t);
-            snprintf(t->path, sizeof t->path, "%s/%.60s", path, entry->d_name);
-            snprintf(t->name, sizeof t->name, "%.60s/%.*s", topic->d_name, (int)(len - 4), entry->d_name);
-            snprintf(t->name_of_token, sizeof t->name_of_token, "ci");
-            t->limits.head_bytes = 65536;
-            t->limits.fields = 100;
-            t->limits.interim = 16;
-            t->limits.body_bytes = (uint64_t)1 << 30;
-            t->error_body_bytes = 65536;
-            t->element_bytes = HTOK_WORK_BYTES;
-            t->work_bytes = HTOK_WORK_BYTES;
+            snprintf(name, sizeof name, "%.60s/%.*s", topic->d_name, (int)(len - 4), entry->d_name);
+            add_case(&cases[count], folder, name);
             count++;
         }
         if (files) {
@@ -416,6 +463,7 @@ static size_t find_cases(const char *folder, transcript *cases)
     qsort(cases, count, sizeof *cases, compare_cases);
     return count;
 }
+#endif
 
 int main(int argc, char **argv)
 {

@@ -532,6 +532,9 @@ static void the_clock_s_digits_are_those_of_gmtime(void **state)
     for (seconds = 86399; seconds < 253402300800;
          seconds += seconds < 4102444800 ? 86400 * 3 : 86400 * 1009 + 3661) {
         time_t t = (time_t)seconds;
+        if (t != seconds || gmtime(&t) == NULL) {
+            break; /* 32 bits of it end in 2038, and Windows' calendar in 3000 */
+        }
         assert_true(htoki_time_digits(seconds, digits));
         assert_int_equal(strftime(wanted, sizeof wanted, "%Y%m%d%H%M%S", gmtime(&t)), 14);
         check_text(digits, wanted, "digits");
@@ -1791,7 +1794,7 @@ static void a_walk_may_be_split_anywhere(void **state)
         begin_reference(&first_reference, first_names);
         walk(&certs[i], role, 0, &first_reference, &first_key, &whole);
         for (split = 1; split < certs[i].len; split++) {
-            char label[32];
+            char label[48];
             snprintf(label, sizeof label, "certificate %u split at %u", (unsigned)i, (unsigned)split);
             begin_reference(&reference, names);
             walk(&certs[i], role, split, &reference, &key, &d);
