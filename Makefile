@@ -35,7 +35,7 @@ PLAIN = $(addprefix build/,$(TOOLS) $(EXAMPLES) $(TESTS))
 SANITIZED = $(addprefix build/san/,$(TOOLS) $(EXAMPLES) $(TESTS))
 COVERED = $(patsubst tests/unit/%.c,build/coverage/%,$(wildcard tests/unit/test_*.c))
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
-OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.c examples/*.cpp)
+OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.[ch] examples/*.cpp)
 
 .PHONY: all need check coverage test-programs demo examples docs install longest-poll clean help
 .DELETE_ON_ERROR:
@@ -55,6 +55,7 @@ help:
 	@echo 'make longest-poll  measure the longest time that one poll takes, and where'
 	@echo 'make lint      formatting, shell scripts, static analysis (gcc, clang, cppcheck), valgrind'
 	@echo 'make fuzz      run each fuzz target for FUZZ_SECONDS (180); fuzz-replay: their seeds alone'
+	@echo 'make port      build and test every other target (tests/port/*.conf); port-NAME: one of them'
 	@echo 'make clean     remove the programs, and all that the targets above left in build/'
 	@echo 'make help      this list'
 
@@ -104,7 +105,7 @@ install: docs
 	cp $(addsuffix .fish,$(addprefix build/completions/,$(COMMANDS))) $(DESTDIR)$(SHARE)/fish/vendor_completions.d
 
 build/examples/libuv_loop build/san/examples/libuv_loop: BEARSSL += -luv
-ANCHORED = $(foreach name,compiled_in_anchors bare_metal,build/examples/$(name) build/san/examples/$(name))
+ANCHORED = build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors
 $(ANCHORED): private OUR_C += -Ibuild/examples
 $(ANCHORED): build/examples/trusted_anchors.h
 build/examples/worker_thread build/san/examples/worker_thread: BEARSSL += -pthread
@@ -118,11 +119,12 @@ clean:
 	    build/sdk build/certs build/nginx build/tinyproxy-bin build/demo \
 	    build/compile build/checks build/results build/live build/fuzz build/fuzz-msan build/lint build/msan \
 	    build/bench build/coverage build/mutate \
-	    build/bearssl build/bear-* build/bearssl.lock build/inc build/apt
+	    build/port build/bearssl build/bear-* build/cmocka build/*.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
 include tests/lint/rules.mk
 include tests/mutate/rules.mk
+include tests/port/rules.mk
 
 build/hathora-%: tools/hathora-%.c $(HEADERS)
 	@mkdir -p $(@D)

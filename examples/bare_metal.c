@@ -1,99 +1,94 @@
-/* All rims off: no sockets, clock, entropy, files, memory or threads of a system. The board_ and modem_ functions stand
-   for a device's drivers; descriptor 3 plays the modem, a byte stream to the server.
-   build/mkanchors --subject "ISRG Root" /etc/ssl/certs/ca-certificates.crt >trusted_anchors.h
-   cc -I. examples/bare_metal.c -lbearssl -o bare_metal
-   bash -c './bare_metal URL ORG TOKEN 3<>/dev/tcp/HOST/PORT' */
-#define _DEFAULT_SOURCE /* getentropy() */
-#define HATHORA_TOKENS_IMPLEMENTATION
+/* No operating system: no heap, no sockets, no files, no clock but the board's. Lists, creates and revokes over TLS, in
+   one static block of memory. board.h says what the board has to give.
+
+   arm-none-eabi-gcc -I. -Iexamples -Os examples/bare_metal.c your_board.c libbearssl.a */
 #define HATHORA_TOKENS_NO_SOCKETS
-#define HATHORA_TOKENS_NO_FILES
 #define HATHORA_TOKENS_NO_CLOCK
 #define HATHORA_TOKENS_NO_ENTROPY
+#define HATHORA_TOKENS_NO_FILES
 #define HATHORA_TOKENS_NO_STDLIB
-#define HATHORA_TOKENS_NO_BLOCKING
+#define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
-#include "trusted_anchors.h"
-#include <stdio.h>
-#include <time.h>
-#include <unistd.h>
+#include "board.h"
 
-static bool board_random(void *context, void *bytes, size_t len) /* a hardware generator */
+static const char name[] = "board", org[] = "org-1", dev_token[] = "dev-token";
+static unsigned char memory[HTOK_CLIENT_BYTES];
+
+/* On a real board this is one pass of the main loop's work; here the loop has nothing else to do. */
+static bool finish(htok_client *client)
 {
-    (void)context;
-    return getentropy(bytes, len) == 0;
+    htok_state state;
+    while ((state = htok_client_poll(client)) == HTOK_STATE_PENDING || state == HTOK_STATE_ITEM) {
+        if (state == HTOK_STATE_ITEM) {
+            const htok_org_token *token = htok_client_item(client);
+            board_print(token->status == HTOK_TOKEN_STATUS_ACTIVE ? "active  " : "revoked ", token->name);
+        }
+    }
+    return state == HTOK_STATE_DONE;
 }
 
-static uint64_t board_ticks(void *context) /* milliseconds since power-on, or whenever */
+static bool list(htok_client *client)
 {
-    (void)context;
-    return (uint64_t)time(NULL) * 1000;
+    return htok_get_org_tokens_start(client, NULL) == HTOK_OK && finish(client);
 }
 
-static bool board_time(void *context, int64_t *seconds) /* a battery-backed clock; false: certificates fail */
+static bool create_and_revoke(htok_client *client)
 {
-    (void)context;
-    *seconds = (int64_t)time(NULL);
-    return true;
+    static const char *const scopes[] = {"tokens:read"};
+    htok_create_org_token_request request = {0};
+    char id[64];
+    htok_view created;
+    request.name = name;
+    request.scopes = scopes;
+    request.scope_count = 1;
+    if (htok_create_org_token_start(client, &request, NULL) != HTOK_OK || !finish(client)) {
+        return false;
+    }
+    created = htok_client_created(client)->org_token.org_token_id;
+    if (created.len >= sizeof id) {
+        return false;
+    }
+    memcpy(id, created.ptr, created.len + 1); /* the next start forgets the answer */
+    htok_client_wipe(client);                 /* a real program keeps plain_text_token before this */
+    return list(client) && htok_revoke_org_token_start(client, id, NULL) == HTOK_OK && finish(client) &&
+           htok_client_revoked(client);
 }
 
-static htok_io modem_open(void *context, const char *host, uint16_t port, htok_io_detail *detail)
+static void tell(const char *before, const htok_error *error)
 {
-    (void)context, (void)host, (void)port, (void)detail;
-    return HTOK_IO_OK;
+    char line[256];
+    htok_view text;
+    text.len = htok_error_format(error, line, sizeof line);
+    text.len = text.len < sizeof line ? text.len : sizeof line - 1;
+    text.ptr = line;
+    board_print(before, text);
 }
 
-static htok_io modem_connect(void *context, uint64_t now_ms, htok_io_detail *detail)
+int main(void)
 {
-    (void)context, (void)now_ms, (void)detail;
-    return HTOK_IO_OK;
-}
-
-static htok_io modem_send(void *context, const void *bytes, size_t len, htok_io_detail *detail)
-{
-    ssize_t n = write(3, bytes, len); /* a driver would take what fits, or say AGAIN */
-    (void)context, detail->moved = n > 0 ? (size_t)n : 0;
-    return n > 0 ? HTOK_IO_OK : HTOK_IO_FAILED;
-}
-
-static htok_io modem_receive(void *context, void *bytes, size_t size, htok_io_detail *detail)
-{
-    ssize_t n = read(3, bytes, size); /* a driver would give what has come, or say AGAIN */
-    (void)context, detail->moved = n > 0 ? (size_t)n : 0;
-    return n > 0 ? HTOK_IO_OK : n == 0 ? HTOK_IO_CLOSED : HTOK_IO_FAILED;
-}
-
-static void modem_close(void *context)
-{
-    (void)context;
-}
-
-int main(int argc, char **argv)
-{
-    static const htok_transport modem = {false,      NULL,          modem_open,  modem_connect,
-                                         modem_send, modem_receive, modem_close, NULL};
-    static const htok_clock watch = {NULL, board_ticks, board_time};
+    static const htok_transport transport = {false,      NULL,          board_open,  board_connect,
+                                             board_send, board_receive, board_close, NULL};
+    static const htok_clock clock = {NULL, board_milliseconds, board_unix_seconds};
     static const htok_entropy entropy = {NULL, board_random};
-    static unsigned char memory[HTOK_CLIENT_BYTES];
     htok_client_options options = {0};
     htok_client *client;
-    htok_state state = HTOK_STATE_FAILED;
-    options.server_url = argc > 1 ? argv[1] : "";
-    options.org_id = argc > 2 ? argv[2] : "";
-    options.token = argc > 3 ? argv[3] : NULL;
-    options.trust.ptr = (const char *)trusted_anchors;
-    options.trust.len = sizeof trusted_anchors;
-    options.transport = &modem;
-    options.clock = &watch;
+    htok_error error;
+    bool done;
+    options.server_url = "https://tokens.example.test";
+    options.org_id = org;
+    options.token = dev_token;
+    options.trust = board_roots();
+    options.transport = &transport;
+    options.clock = &clock;
     options.entropy = &entropy;
-    if (htok_client_init(&client, memory, sizeof memory, &options, NULL) == HTOK_OK &&
-        htok_get_org_tokens_start(client, NULL) == HTOK_OK) {
-        while ((state = htok_client_poll(client)) == HTOK_STATE_PENDING || state == HTOK_STATE_ITEM) {
-            if (state == HTOK_STATE_ITEM) {
-                printf("%s\n", htok_client_item(client)->name.ptr);
-            }
-        }
-        printf("%s\n", htok_reason_text(htok_client_error(client)->reason));
+    if (htok_client_init(&client, memory, sizeof memory, &options, &error) != HTOK_OK) {
+        tell("refused: ", &error);
+        return 1;
+    }
+    done = list(client) && create_and_revoke(client) && list(client);
+    if (!done) {
+        tell("failed: ", htok_client_error(client));
     }
     htok_client_close(client);
-    return state == HTOK_STATE_DONE ? 0 : 1;
+    return done ? 0 : 1;
 }

@@ -143,6 +143,12 @@ static void custom_transport_needs_no_network(void **state)
                         "token from a script\nclose\n");
 }
 
+static void bare_metal_needs_no_system(void **state)
+{
+    (void)state;
+    assert_string_equal(run_well("bare_metal", NULL, NULL)->out.ptr, "active  board\nrevoked board\n");
+}
+
 /* The pin of a certificate, by the openssl program. */
 static const char *pin_of(const char *name)
 {
@@ -179,30 +185,6 @@ static void compiled_in_anchors_trust_without_a_file(void **state)
     create("one", id, sizeof id);
     snprintf(trust, sizeof trust, "SSL_CERT_FILE=%s", live_certificate("other-ca.pem"));
     assert_true(strncmp(run_well("compiled_in_anchors", NULL, NULL)->out.ptr, "1 tokens, by ", 13) == 0);
-}
-
-static void bare_metal_needs_no_more_than_a_byte_stream(void **state)
-{
-    const char *bin = getenv("HATHORA_BIN"), *url = endpoint + strlen("HATHORA_CLOUD_ENDPOINT=");
-    const char *argv[] = {"bash", "-c", "exec \"$0\" \"$1\" org-1 \"$2\" 3<>/dev/tcp/127.0.0.1/${1##*:}",
-                          NULL,   url,  TOKEN,
-                          NULL};
-    struct live_command command;
-    struct live_process *process;
-    char path[256], id[128];
-    (void)state;
-    create("seen from a board", id, sizeof id);
-    snprintf(path, sizeof path, "%s/examples/bare_metal", bin ? bin : "build");
-    argv[3] = path;
-    memset(&command, 0, sizeof command);
-    command.argv = argv;
-    process = live_run(&command);
-    assert_string_equal(process->out.ptr, "seen from a board\nno error\n");
-    assert_int_equal(process->status, 0);
-    argv[5] = "not-the-token";
-    process = live_run(&command);
-    assert_string_equal(process->out.ptr, "the API refused the request\n");
-    assert_int_equal(process->status, 1);
 }
 
 static void event_loop_lists_twice_at_once(void **state)
@@ -406,9 +388,9 @@ int main(void)
         TEST(static_memory_lists_without_allocation),
         TEST(collect_list_grows_and_sorts),
         TEST(custom_transport_needs_no_network),
+        TEST(bare_metal_needs_no_system),
         TEST(pinned_key_takes_the_leaf_or_its_issuer),
         TEST(compiled_in_anchors_trust_without_a_file),
-        TEST(bare_metal_needs_no_more_than_a_byte_stream),
         TEST(event_loop_lists_twice_at_once),
         TEST(cpp_client_creates_finds_and_revokes),
         TEST(event_loops_of_epoll_and_libuv_list),

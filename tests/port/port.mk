@@ -1,0 +1,86 @@
+# make -f tests/port/port.mk PORT=NAME programs: the library's unit tests, tools and examples for another target, in
+# build/port/NAME. A port is the assignments of tests/port/NAME.conf over these; all empty means: as on this machine.
+#   WHAT      the target, for people              NEED      PROGRAM=PACKAGE[,PACKAGE] or FILE=PACKAGE, what it takes
+#   CC, AR    compiler and archiver               CFLAGS    for the tests and tools; STD, the standard
+#   SOURCE    BearSSL and cmocka from Debian's source (yes), or the installed libraries (no); BEARSSL_CFLAGS, CMOCKA_CFLAGS
+#   KNOBS     HATHORA_TOKENS_ knobs               LDFLAGS, LIBS   EXE   the ending of programs
+#   RUN       the words before a program that run it, and ARGUMENT between it and the name of a test; empty: it runs here
+#   WITHOUT   unit tests that need what the target lacks
+#   LIST      yes where the tests cannot read folders
+#   LIVE      yes: the tool and the emulator are built for the target and tested over TLS
+#   STRIP, SIZE   for the sizes that are shown
+# Every port also runs examples/bare_metal.c, whole calls over TLS in memory, against tests/port/memory_peer.c.
+WHAT =
+NEED =
+STD = -std=c99
+CFLAGS = -Os
+SOURCE = yes
+BEARSSL_CFLAGS = -Os
+CMOCKA_CFLAGS =
+KNOBS =
+LDFLAGS =
+LIBS =
+EXE =
+RUN =
+ARGUMENT =
+WITHOUT =
+LIST = no
+LIVE = no
+STRIP = strip
+AR = ar
+SIZE = $(patsubst %ar,%size,$(AR))
+
+include tests/port/$(PORT).conf
+
+OUT = build/port/$(PORT)
+UNITS = $(filter-out $(WITHOUT),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
+ifeq ($(SOURCE),yes)
+INCLUDE = -isystem build/inc -isystem build/cmocka/include
+BEARSSL = build/bear-$(PORT)/libbearssl.a
+CMOCKA = $(OUT)/cmocka.o
+else
+INCLUDE =
+BEARSSL = -lbearssl
+CMOCKA = -lcmocka
+endif
+ifeq ($(LIST),yes)
+LISTING = -DTRANSCRIPTS_LIST='"$(OUT)/transcripts.list"'
+endif
+ifeq ($(LIVE),yes)
+TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c))
+endif
+WARNINGS = -Wall -Wextra -Werror
+COMPILE = $(CC) $(STD) $(CFLAGS) $(WARNINGS) -I. $(INCLUDE)
+HEADERS = hathora_tokens.h $(wildcard tests/unit/*.h tests/port/*.h)
+
+.PHONY: programs libraries
+.DELETE_ON_ERROR:
+
+programs: $(UNITS:%=$(OUT)/tests/%$(EXE)) $(TOOLS:%=$(OUT)/real/%$(EXE)) $(OUT)/real/bare_metal$(EXE) $(OUT)/header.o
+
+# What cannot be made by several at once.
+libraries:
+	sh tools/need.sh build demo $(NEED)
+	@mkdir -p $(OUT)/tests $(OUT)/real
+ifeq ($(SOURCE),yes)
+	sh tools/bearssl.sh $(PORT) '$(CC)' '$(AR)' $(BEARSSL_CFLAGS)
+	sh tools/source.sh cmocka
+endif
+	@test -f build/port/peer_keys.h || sh tests/port/peer-keys.sh build/port/peer_keys.h
+	find tests/transcripts -name '*.txt' | sed 's|^tests/transcripts/||; s|\.txt$$||' | LC_ALL=C sort >$(OUT)/transcripts.list
+
+$(OUT)/cmocka.o:
+	$(CC) $(CFLAGS) -w -DHAVE_SIGNAL_H -DHAVE_INTTYPES_H -DHAVE_MALLOC_H $(CMOCKA_CFLAGS) $(INCLUDE) \
+	    -c build/cmocka/src/cmocka.c -o $@
+
+$(OUT)/tests/%$(EXE): tests/unit/%.c $(HEADERS) $(filter %.o,$(CMOCKA))
+	$(COMPILE) $(KNOBS) $(LISTING) $< -o $@ $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LIBS)
+
+$(OUT)/real/%$(EXE): tools/%.c $(HEADERS)
+	$(COMPILE) $< -o $@ $(LDFLAGS) $(BEARSSL) $(LIBS)
+
+$(OUT)/real/bare_metal$(EXE): examples/bare_metal.c tests/port/memory_peer.c examples/board.h $(HEADERS) build/port/peer_keys.h
+	$(COMPILE) -Iexamples -Ibuild/port $< tests/port/memory_peer.c -o $@ $(LDFLAGS) $(BEARSSL) $(LIBS)
+
+$(OUT)/header.o: tests/compile/implement.c $(HEADERS)
+	$(COMPILE) $(KNOBS) -c $< -o $@
