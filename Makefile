@@ -202,3 +202,4 @@ build/sdk/installed: Makefile
 .PHONY: build/certs/made
 build/certs/made:
 	sh tests/certs.sh build/certs
+	sh tests/tls-certs.sh build/certs/tls

@@ -8,10 +8,11 @@ if [ $# -ne 1 ]; then
     echo "usage: tests/tls-certs.sh DIR" >&2
     exit 2
 fi
+version=$(cksum <"$0")
 mkdir -p "$1"
 cd "$1"
 
-if [ -f made ] && openssl x509 -in good.pem -noout -checkend 86400 >made.log 2>&1; then
+if [ -f made ] && [ "$(cat made)" = "$version" ] && openssl x509 -in good.pem -noout -checkend 86400 >made.log 2>&1; then
     exit 0
 fi
 
@@ -195,6 +196,29 @@ signed nousage root server "${names}"
 signed critical root server "${names}"'1.2.3.4=critical,ASN1:NULL\n'
 signed authority root server "${names}"'basicConstraints=CA:TRUE\n'
 
+# Clients.
+client='extendedKeyUsage=clientAuth\nbasicConstraints=CA:FALSE\n'
+signed clientp256 root client "$client"
+signed clientp384 root client "$client" P-384
+signed clientp521 root client "$client" P-521
+signed clientrsa root client "$client" RSA-2048
+signed clientother other client "$client"
+signed intclient root 'Client intermediate' "$last"
+signed clientbelow intclient client "$client"
+cat clientbelow.pem intclient.pem >clientchain.pem
+cp clientbelow.key clientchain.key
+cp clientrsa.pem clientpkcs1.pem
+quiet openssl rsa -traditional -in clientrsa.key -out clientpkcs1.key
+cp clientp384.pem clientsec1.pem
+quiet openssl ec -in clientp384.key -out clientsec1.key
+cp clientrsa.pem clientencrypted.pem
+quiet openssl pkcs8 -topk8 -passout pass:x -in clientrsa.key -out clientencrypted.key
+cp clientrsa.pem clientold.pem
+quiet openssl rsa -traditional -aes128 -passout pass:x -in clientrsa.key -out clientold.key
+cat clientp521.key clientp521.pem >clientboth.pem
+cp clientp256.pem clientwrong.pem
+cp clientrsa.key clientwrong.key
+
 # Intermediates, and a server below each.
 # below NAME EXTENSIONS [ISSUER [KIND]]
 below() {
@@ -263,4 +287,4 @@ cat root.pem intplain.pem >wrongorder.pem
 quiet openssl x509 -in root.pem -trustout -addreject serverAuth -out rejected.pem
 quiet openssl x509 -in root.pem -outform DER -out root.der
 chmod 600 ./*.key
-touch made
+echo "$version" >made

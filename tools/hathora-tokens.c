@@ -42,6 +42,7 @@
 #define ELEMENT_BYTES    (4u * 1024u * 1024u)
 #define WORK_BYTES       (16u * 1024u * 1024u)
 #define TOKEN_FILE_BYTES (64u * 1024u)
+#define PEM_BYTES        (64u * 1024u)
 #define MAX_NAME_CHARS   64
 #define PROGRESS_MS      1000 /* a call that takes longer tells a terminal how far it is */
 #define VERSION_LINE     "hathora-tokens " HTOK_VERSION "\n"
@@ -75,44 +76,46 @@ static const char command_names[] = "list, create, revoke or rotate";
 
 /*    id                name and alias                                 letter argument   environment
       library's member  help */
-#define OPTIONS(X)                                                                                          \
-    X(ORG, "--org", NULL, 0, "ID", "HATHORA_ORG_ID", "org_id", "the organization; required")                \
-    X(NAME, "--name", NULL, 0, "NAME", NULL, "name", "the token's name; for list a pattern as 'ci-*'")      \
-    X(SCOPE, "--scope", NULL, 0, "SCOPE", NULL, "scopes", "create: may repeat; none means admin")           \
-    X(STATUS, "--status", NULL, 0, "STATUS", NULL, NULL, "list: only those, as active or revoked")          \
-    X(SORT, "--sort", NULL, 0, "KEY", NULL, NULL, "list: by a member as createdAt; - first reverses")       \
-    X(DRY_RUN, "--dry-run", NULL, 0, NULL, NULL, NULL, "revoke, rotate: only show what would be done")      \
-    X(YES, "--yes", NULL, 'y', NULL, NULL, NULL, "revoke, rotate: ask nothing on a terminal")               \
-    X(TOKEN, "--token", NULL, 't', "TOKEN", "HATHORA_TOKEN", "token", "the dev token; seen in ps")          \
-    X(TOKEN_FILE, "--token-file", NULL, 0, "FILE", NULL, NULL, "read it from FILE, - is standard input")    \
-    X(ENDPOINT, "--endpoint", "--hathora-cloud-endpoint", 0, "URL", "HATHORA_CLOUD_ENDPOINT", "server_url", \
-      "the API's address")                                                                                  \
-    X(CA_FILE, "--ca-file", NULL, 0, "PEM", "SSL_CERT_FILE", "trust_file", "trust these roots alone")       \
-    X(PIN, "--pin", NULL, 0, "SPKI", NULL, "pins", "a key of the chain: sha256/BASE64; may repeat")         \
-    X(PROXY, "--proxy", NULL, 0, "URL", NULL, "proxy", "http://[USER:PASSWORD@]HOST:PORT, or none")         \
-    X(SESSION_FILE, "--session-file", NULL, 0, "FILE", NULL, "session", "keep the TLS session there")       \
-    X(TIMEOUT, "--timeout", NULL, 0, "MS", NULL, "timeout_ms", "for one whole attempt (30000)")             \
-    X(CONNECT_TIMEOUT, "--connect-timeout", NULL, 0, "MS", NULL, "connect_timeout_ms",                      \
-      "for name look-up, TCP and TLS (10000)")                                                              \
-    X(RETRY, "--retry", NULL, 0, "HOW", NULL, "retry.strategy", "none or backoff (none)")                   \
-    X(RETRY_INITIAL, "--retry-initial-interval", NULL, 0, "MS", NULL, "retry.initial_interval_ms",          \
-      "the first wait (500)")                                                                               \
-    X(RETRY_MAX, "--retry-max-interval", NULL, 0, "MS", NULL, "retry.max_interval_ms",                      \
-      "the longest wait (60000)")                                                                           \
-    X(RETRY_EXPONENT, "--retry-exponent", NULL, 0, "N", NULL, "retry.exponent_thousandths",                 \
-      "how fast waits grow (1.5)")                                                                          \
-    X(RETRY_ELAPSED, "--retry-max-elapsed", NULL, 0, "MS", NULL, "retry.max_elapsed_ms",                    \
-      "no retry after this time (3600000)")                                                                 \
-    X(RETRY_CONNECTION, "--retry-connection-errors", NULL, 0, NULL, NULL, "retry.retry_connection_errors",  \
-      "also after connection errors")                                                                       \
-    X(RETRY_REPEAT, "--retry-repeat", NULL, 0, "WHAT", NULL, "retry.repeat",                                \
-      "idempotent, unsent or always (idempotent)")                                                          \
-    X(RETRY_CODES, "--retry-codes", NULL, 0, "LIST", NULL, "retry.codes", "statuses to retry, as 429,5XX")  \
-    X(HEADER, "--header", NULL, 0, "FIELD", NULL, "headers", "'Name: value'; may repeat")                   \
-    X(USER_AGENT, "--user-agent", NULL, 0, "TEXT", NULL, "user_agent", "what to call itself")               \
-    X(OUTPUT, "--output", NULL, 'o', "FORM", "HATHORA_OUTPUT", NULL, "text, json, or FIELDValue")           \
-    X(VERBOSE, "--verbose", NULL, 'v', NULL, NULL, NULL, "trace on standard error, without secrets")        \
-    X(HELP, "--help", NULL, 'h', NULL, NULL, NULL, "show this")                                             \
+#define OPTIONS(X)                                                                                           \
+    X(ORG, "--org", NULL, 0, "ID", "HATHORA_ORG_ID", "org_id", "the organization; required")                 \
+    X(NAME, "--name", NULL, 0, "NAME", NULL, "name", "the token's name; for list a pattern as 'ci-*'")       \
+    X(SCOPE, "--scope", NULL, 0, "SCOPE", NULL, "scopes", "create: may repeat; none means admin")            \
+    X(STATUS, "--status", NULL, 0, "STATUS", NULL, NULL, "list: only those, as active or revoked")           \
+    X(SORT, "--sort", NULL, 0, "KEY", NULL, NULL, "list: by a member as createdAt; - first reverses")        \
+    X(DRY_RUN, "--dry-run", NULL, 0, NULL, NULL, NULL, "revoke, rotate: only show what would be done")       \
+    X(YES, "--yes", NULL, 'y', NULL, NULL, NULL, "revoke, rotate: ask nothing on a terminal")                \
+    X(TOKEN, "--token", NULL, 't', "TOKEN", "HATHORA_TOKEN", "token", "the dev token; seen in ps")           \
+    X(TOKEN_FILE, "--token-file", NULL, 0, "FILE", NULL, NULL, "read it from FILE, - is standard input")     \
+    X(ENDPOINT, "--endpoint", "--hathora-cloud-endpoint", 0, "URL", "HATHORA_CLOUD_ENDPOINT", "server_url",  \
+      "the API's address")                                                                                   \
+    X(CA_FILE, "--ca-file", NULL, 0, "PEM", "SSL_CERT_FILE", "trust_file", "trust these roots alone")        \
+    X(PIN, "--pin", NULL, 0, "SPKI", NULL, "pins", "a key of the chain: sha256/BASE64; may repeat")          \
+    X(CERT, "--cert", NULL, 0, "FILE", NULL, "client_chain", "a client certificate in PEM, and its issuers") \
+    X(KEY, "--key", NULL, 0, "FILE", NULL, "client_key", "its key in PEM; without: it is in --cert's file")  \
+    X(PROXY, "--proxy", NULL, 0, "URL", NULL, "proxy", "http://[USER:PASSWORD@]HOST:PORT, or none")          \
+    X(SESSION_FILE, "--session-file", NULL, 0, "FILE", NULL, "session", "keep the TLS session there")        \
+    X(TIMEOUT, "--timeout", NULL, 0, "MS", NULL, "timeout_ms", "for one whole attempt (30000)")              \
+    X(CONNECT_TIMEOUT, "--connect-timeout", NULL, 0, "MS", NULL, "connect_timeout_ms",                       \
+      "for name look-up, TCP and TLS (10000)")                                                               \
+    X(RETRY, "--retry", NULL, 0, "HOW", NULL, "retry.strategy", "none or backoff (none)")                    \
+    X(RETRY_INITIAL, "--retry-initial-interval", NULL, 0, "MS", NULL, "retry.initial_interval_ms",           \
+      "the first wait (500)")                                                                                \
+    X(RETRY_MAX, "--retry-max-interval", NULL, 0, "MS", NULL, "retry.max_interval_ms",                       \
+      "the longest wait (60000)")                                                                            \
+    X(RETRY_EXPONENT, "--retry-exponent", NULL, 0, "N", NULL, "retry.exponent_thousandths",                  \
+      "how fast waits grow (1.5)")                                                                           \
+    X(RETRY_ELAPSED, "--retry-max-elapsed", NULL, 0, "MS", NULL, "retry.max_elapsed_ms",                     \
+      "no retry after this time (3600000)")                                                                  \
+    X(RETRY_CONNECTION, "--retry-connection-errors", NULL, 0, NULL, NULL, "retry.retry_connection_errors",   \
+      "also after connection errors")                                                                        \
+    X(RETRY_REPEAT, "--retry-repeat", NULL, 0, "WHAT", NULL, "retry.repeat",                                 \
+      "idempotent, unsent or always (idempotent)")                                                           \
+    X(RETRY_CODES, "--retry-codes", NULL, 0, "LIST", NULL, "retry.codes", "statuses to retry, as 429,5XX")   \
+    X(HEADER, "--header", NULL, 0, "FIELD", NULL, "headers", "'Name: value'; may repeat")                    \
+    X(USER_AGENT, "--user-agent", NULL, 0, "TEXT", NULL, "user_agent", "what to call itself")                \
+    X(OUTPUT, "--output", NULL, 'o', "FORM", "HATHORA_OUTPUT", NULL, "text, json, or FIELDValue")            \
+    X(VERBOSE, "--verbose", NULL, 'v', NULL, NULL, NULL, "trace on standard error, without secrets")         \
+    X(HELP, "--help", NULL, 'h', NULL, NULL, NULL, "show this")                                              \
     X(VERSION, "--version", NULL, 0, NULL, NULL, NULL, "show the version")
 
 #define OPTION_ID(id, name, alias, letter, argument, variable, member, help) OPTION_##id,
@@ -733,6 +736,7 @@ struct tool {
     bool json_errors;
     char usage[256];          /* the first usage error, or "" */
     struct buffer token;      /* the dev token and its NUL */
+    struct buffer cert, key;  /* what --cert and --key hold */
     struct buffer proxy_text; /* host, user and password, each with its NUL */
     bool session_writable;    /* --session-file names nothing that must be kept */
     const char *proxy_source; /* the option or variable that named the proxy */
@@ -1534,6 +1538,9 @@ static void check_command(struct tool *t)
     if (t->values[OPTION_TOKEN_FILE] && t->values[OPTION_TOKEN]) {
         usage_error(t, options[OPTION_TOKEN].name, " and --token-file cannot stand together");
     }
+    if (t->values[OPTION_KEY] && !t->values[OPTION_CERT]) {
+        usage_error(t, options[OPTION_KEY].name, " needs --cert");
+    }
 }
 
 static void log_line(void *context, const char *text)
@@ -1576,6 +1583,57 @@ static void fill_client_options(struct tool *t)
     }
 }
 
+static void cannot_read(struct tool *t, const char *name, int error)
+{
+    usage_error(t, name, " cannot be read: ");
+    if (strlen(t->usage) + strlen(strerror(error)) < sizeof t->usage) {
+        memcpy(t->usage + strlen(t->usage), strerror(error), strlen(strerror(error)) + 1);
+    }
+}
+
+/* The option's file, which may hold a private key, into the buffer. The library refuses one that is too long. */
+static void read_pem(struct tool *t, enum option_id id, struct buffer *pem)
+{
+    char piece[4096];
+    long n = 1;
+    int descriptor = open_for_reading(t->values[id]);
+    int error = descriptor < 0 ? errno : 0;
+    while (descriptor >= 0 && n > 0 && pem->len <= PEM_BYTES) {
+        n = read_some(descriptor, piece, sizeof piece);
+        add(pem, piece, n > 0 ? (size_t)n : 0);
+        error = n < 0 ? errno : 0;
+    }
+    wipe(piece, sizeof piece);
+    if (descriptor >= 0) {
+        close_descriptor(descriptor);
+    }
+    if (error != 0) {
+        cannot_read(t, options[id].name, error);
+    } else if (pem->failed) {
+        usage_error(t, options[id].name, " does not fit into memory");
+    } else if (pem->len == 0) {
+        usage_error(t, options[id].name, " is empty");
+    }
+}
+
+/* Returns an exit status. */
+static int read_client_certificate(struct tool *t)
+{
+    htok_client_options *o = &t->client_options;
+    read_pem(t, OPTION_CERT, &t->cert);
+    if (t->values[OPTION_KEY] && t->usage[0] == '\0') {
+        read_pem(t, OPTION_KEY, &t->key);
+    }
+    if (interrupted()) {
+        return fail_interrupted(t, "interrupted while reading the client certificate");
+    }
+    o->client_chain.ptr = t->cert.ptr;
+    o->client_chain.len = t->cert.len;
+    o->client_key.ptr = t->values[OPTION_KEY] ? t->key.ptr : t->cert.ptr;
+    o->client_key.len = t->values[OPTION_KEY] ? t->key.len : t->cert.len;
+    return t->usage[0] != '\0' ? fail_usage(t) : EXIT_DONE;
+}
+
 /* Returns an exit status. */
 static int read_token_file(struct tool *t)
 {
@@ -1605,10 +1663,7 @@ static int read_token_file(struct tool *t)
     if (len == room) {
         usage_error(t, name, " holds more than 64 KiB");
     } else if (error != 0) {
-        usage_error(t, name, " cannot be read: ");
-        if (strlen(t->usage) + strlen(strerror(error)) < sizeof t->usage) {
-            memcpy(t->usage + strlen(t->usage), strerror(error), strlen(strerror(error)) + 1);
-        }
+        cannot_read(t, name, error);
     } else {
         if (len > 0 && bytes[len - 1] == '\n') {
             len -= len > 1 && bytes[len - 2] == '\r' ? 2 : 1;
@@ -3481,6 +3536,12 @@ static int run(struct tool *t)
             return code;
         }
     }
+    if (t->values[OPTION_CERT]) {
+        code = read_client_certificate(t);
+        if (code != EXIT_DONE) {
+            return code;
+        }
+    }
     t->client_options.token = t->token.ptr;
     if ((t->command == COMMAND_CREATE || t->command == COMMAND_ROTATE) && output_is_closed()) {
         return fail_internal(
@@ -3533,6 +3594,8 @@ int main(int argc, char **argv)
         code = fail_internal(&t, "memory cannot be allocated");
     }
     buffer_free(&t.token);
+    buffer_free(&t.cert);
+    buffer_free(&t.key);
     buffer_free(&t.proxy_text);
     free(t.headers);
     free((void *)t.ids);

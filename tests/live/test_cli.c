@@ -220,6 +220,8 @@ static void help_names_every_option_and_variable(void **state)
                                         "--ca-file PEM",
                                         "--hathora-cloud-endpoint",
                                         "--pin SPKI",
+                                        "--cert FILE",
+                                        "--key FILE",
                                         "--proxy URL",
                                         "--session-file FILE",
                                         "--timeout MS",
@@ -336,6 +338,15 @@ static void usage_errors_exit_2_with_one_line(void **state)
         {NOWHERE, "list", "--ca-file", "", NULL},
         {NOWHERE, "list", "--ca-file", "build/no/such/file", NULL},
         {NOWHERE, "list", "--ca-file", "/dev/null", NULL},
+        {NOWHERE, "list", "--cert", "", NULL},
+        {NOWHERE, "list", "--cert", "build/no/such/file", NULL},
+        {NOWHERE, "list", "--cert", "/", NULL},
+        {NOWHERE, "list", "--cert", "/dev/null", NULL},
+        {NOWHERE, "list", "--cert", "/dev/zero", NULL},
+        {NOWHERE, "list", "--cert", "README.md", NULL},
+        {NOWHERE, "list", "--cert", "README.md", "--key", "/dev/null", NULL},
+        {NOWHERE, "list", "--cert", "README.md", "--key", "build/no/such/file", NULL},
+        {NOWHERE, "list", "--key", "README.md", NULL},
         {NOWHERE, "list", "--pin", "", NULL},
         {NOWHERE, "list", "--pin", "sha256/AAAA", NULL},
         {NOWHERE, "list", "--pin", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", NULL},
@@ -458,6 +469,10 @@ static void errors_name_the_option_or_the_variable(void **state)
     expect_error_text(TOOL_ENV(endpoint, "--org", "a", "list"), "HATHORA_CLOUD_ENDPOINT");
     expect_error_text(TOOL_ENV(empty, "--org", "a", "list"), "HATHORA_TOKEN");
     expect_error_text(TOOL(NOWHERE, "list", "--ca-file", "build/no/such/file"), "--ca-file");
+    expect_error_text(TOOL(NOWHERE, "list", "--cert", "build/no/such/file"), "--cert cannot be read: ");
+    expect_error_text(TOOL(NOWHERE, "list", "--cert", "README.md"),
+                      "--cert: not PEM of a client certificate and its issuers");
+    expect_error_text(TOOL(NOWHERE, "list", "--key", "README.md"), "--key needs --cert");
     expect_error_text(TOOL(NOWHERE, "list", "--pin", "x"), "--pin");
     expect_error_text(TOOL(NOWHERE, "list", "--retry-codes", "x", "--retry", "backoff"), "--retry-codes");
     expect_error_text(TOOL(NOWHERE, "list", "--timeout", "x"), "--timeout");

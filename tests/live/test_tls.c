@@ -27,10 +27,12 @@ enum { OK = 0, USAGE = 2, CONNECTION = 5 }; /* exit statuses of the tool */
 typedef struct tls_case {
     const char *label;
     const char *certificate, *chain; /* files of FOLDER without .pem; chain: sent behind the certificate */
-    const char *server[6];           /* more arguments of s_server */
+    const char *server[8];           /* more arguments of s_server */
     const char *host;    /* NULL: localhost; of a.test.example and the like the tool knows nothing */
     const char *trust;   /* NULL: root */
     const char *pins[2]; /* certificates whose keys are pinned */
+    const char *client;  /* the client's own certificate; NULL: none */
+    bool both;           /* its key is in the same file */
     int status;
     htok_reason reason;
     const char *text; /* in the line that tells the failure */
@@ -224,6 +226,23 @@ static size_t pins_of(const tls_case *c, char pins[2][64], const char **list)
     return i;
 }
 
+static void client_file_of(const tls_case *c, bool key, char *path, size_t size)
+{
+    snprintf(path, size, "%s/" FOLDER "/%s.%s", here, c->client, key && !c->both ? "key" : "pem");
+}
+
+/* A whole file; free it. */
+static char *text_of(const char *path, htok_view *text)
+{
+    FILE *file = fopen(path, "rb");
+    char *bytes = (char *)malloc(65536);
+    assert_true(file && bytes);
+    text->ptr = bytes;
+    text->len = fread(bytes, 1, 65536, file);
+    fclose(file);
+    return bytes;
+}
+
 static void expect_text(const char *label, const char *by, const char *line, const char *text)
 {
     if (text && !strstr(line, text)) {
@@ -237,7 +256,7 @@ static void by_client(const tls_case *c, const tls_server *server)
     htok_client_options options;
     htok_client *client = NULL;
     htok_error error;
-    char url[128], trust[640], pins[2][64], line[1024];
+    char url[128], trust[640], pins[2][64], line[1024], path[640], *chain = NULL, *key = NULL;
     const char *pin_list[2];
     memset(&options, 0, sizeof options);
     resolver.start = lookup_start;
@@ -252,6 +271,12 @@ static void by_client(const tls_case *c, const tls_server *server)
     options.token = "token";
     options.pins = pin_list;
     options.pin_count = pins_of(c, pins, pin_list);
+    if (c->client) {
+        client_file_of(c, false, path, sizeof path);
+        chain = text_of(path, &options.client_chain);
+        client_file_of(c, true, path, sizeof path);
+        key = text_of(path, &options.client_key);
+    }
     if (htok_client_create(&client, &options, &error) == HTOK_OK && client) {
         (void)htok_get_org_tokens(client, NULL, NULL, NULL);
         error = *htok_client_error(client);
@@ -268,12 +293,14 @@ static void by_client(const tls_case *c, const tls_server *server)
     }
     expect_text(c->label, "client", line, c->text);
     htok_client_close(client);
+    free(chain);
+    free(key);
 }
 
 static void by_tool(const tls_case *c, const tls_server *server, const char *tool)
 {
     const char *argv[24];
-    char url[128], trust[640], pins[2][64];
+    char url[128], trust[640], pins[2][64], certificate[640], key[640];
     const char *pin_list[2];
     struct live_command command;
     const struct live_process *process;
@@ -293,6 +320,16 @@ static void by_tool(const tls_case *c, const tls_server *server, const char *too
     for (i = 0; i < count; i++) {
         argv[at++] = "--pin";
         argv[at++] = pin_list[i];
+    }
+    if (c->client) {
+        client_file_of(c, false, certificate, sizeof certificate);
+        argv[at++] = "--cert";
+        argv[at++] = certificate;
+    }
+    if (c->client && !c->both) {
+        client_file_of(c, true, key, sizeof key);
+        argv[at++] = "--key";
+        argv[at++] = key;
     }
     argv[at++] = "-ojson";
     argv[at++] = "list";
@@ -709,6 +746,75 @@ static void a_clock_that_is_unknown_or_wrong(void **state)
     }
 }
 
+/* A server that wants a client certificate from the root. */
+#define DEMANDING               .server = {"-Verify", "4", "-verify_return_error", "-CAfile", "root.pem"}
+#define REFUSED(reason_, text_) .status = USAGE, .reason = HTOK_REASON_##reason_, .text = (text_)
+
+static void client_certificates_open_a_server(void **state)
+{
+    static const tls_case cases[] = {
+        {.label = "P-256", .certificate = "good", DEMANDING, .client = "clientp256"},
+        {.label = "P-384", .certificate = "good", DEMANDING, .client = "clientp384"},
+        {.label = "P-521, key in the same file",
+         .certificate = "good",
+         DEMANDING,
+         .client = "clientboth",
+         .both = true},
+        {.label = "RSA", .certificate = "good", DEMANDING, .client = "clientrsa"},
+        {.label = "PKCS #1", .certificate = "good", DEMANDING, .client = "clientpkcs1"},
+        {.label = "SEC 1", .certificate = "good", DEMANDING, .client = "clientsec1"},
+        {.label = "with an intermediate", .certificate = "good", DEMANDING, .client = "clientchain"},
+        {.label = "none",
+         .certificate = "good",
+         DEMANDING,
+         FAILS(CLIENT_CERTIFICATE_MISSING, "; set client_chain and client_key")},
+        {.label = "without its intermediate",
+         .certificate = "good",
+         DEMANDING,
+         .client = "clientbelow",
+         FAILS(CLIENT_CERTIFICATE_REFUSED, "the server refuses the client certificate: ")},
+        {.label = "of another authority",
+         .certificate = "good",
+         DEMANDING,
+         .client = "clientother",
+         FAILS(CLIENT_CERTIFICATE_REFUSED,
+               "no known authority vouches for a certificate [alert received: unknown_ca")},
+        {.label = "asked for and not demanded",
+         .certificate = "good",
+         .server = {"-verify", "4", "-CAfile", "root.pem"}},
+        {.label = "never asked for", .certificate = "good", .client = "clientp256"},
+        {.label = "ECDSA for a server that takes RSA",
+         .certificate = "good",
+         .server = {"-Verify", "4", "-verify_return_error", "-CAfile", "root.pem", "-client_sigalgs",
+                    "RSA+SHA256"},
+         .client = "clientp256",
+         FAILS(CLIENT_CERTIFICATE_REFUSED, "the server takes no signature by this kind of key")},
+        {.label = "SHA-512 alone",
+         .certificate = "good",
+         .server = {"-Verify", "4", "-verify_return_error", "-CAfile", "root.pem", "-client_sigalgs",
+                    "RSA+SHA512"},
+         .client = "clientrsa"},
+        {.label = "encrypted key",
+         .certificate = "good",
+         .client = "clientencrypted",
+         REFUSED(CLIENT_KEY_ENCRYPTED, "decrypt it first")},
+        {.label = "encrypted key in the old form",
+         .certificate = "good",
+         .client = "clientold",
+         REFUSED(CLIENT_KEY_ENCRYPTED, "decrypt it first")},
+        {.label = "another key",
+         .certificate = "good",
+         .client = "clientwrong",
+         REFUSED(CLIENT_KEY_MISMATCH, "does not belong to the first client certificate")},
+        {.label = "an Ed25519 key",
+         .certificate = "good",
+         .client = "ed25519",
+         REFUSED(CLIENT_KEY_UNSUPPORTED, "is not RSA of 2048 to 4096 bits")},
+    };
+    (void)state;
+    check_cases(cases, COUNT(cases), serve);
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, live_teardown)
@@ -723,6 +829,7 @@ int main(int argc, char **argv)
         TEST(pins),
         TEST(trust_without_use_is_told_before_anything_is_sent),
         TEST(a_clock_that_is_unknown_or_wrong),
+        TEST(client_certificates_open_a_server),
     };
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);
