@@ -169,6 +169,7 @@
      HATHORA_TOKENS_NO_STDLIB     no malloc(): htok_client_create() needs options.allocator
      HATHORA_TOKENS_NO_BLOCKING   no blocking calls; also leaves their declarations out where it is defined
      HATHORA_TOKENS_NO_LOG        no logger
+     HATHORA_TOKENS_NO_SIMD       no SSE2, also on x86-64
      HATHORA_TOKENS_NO_STRINGS    no texts of reasons, only their numbers
 
    PORTING
@@ -668,7 +669,7 @@ HATHORA_TOKENS_API htok_kind htok_client_init(htok_client **client, void *memory
 HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok_client_options *options,
                                                 htok_error *error);
 
-/* Ends the client at any time: cancels a call, closes the connection, wipes the whole block, releases what
+/* Ends the client at any time: cancels a call, closes the connection, wipes all that was used of the block, releases what
    htok_client_create() took. NULL is allowed. */
 HATHORA_TOKENS_API void htok_client_close(htok_client *client);
 
@@ -1049,6 +1050,17 @@ HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error);
 #endif
 #endif
 
+/* Every x86-64 CPU has SSE2; the three instructions used are all of its second version. */
+#if !defined(HATHORA_TOKENS_NO_SIMD) && (defined(__SSE2__) || defined(_M_X64)) && !defined(__TINYC__)
+#include <emmintrin.h>
+#ifdef _MSC_VER
+#include <intrin.h>
+#endif
+#define HTOKI_SSE2 1
+#else
+#define HTOKI_SSE2 0
+#endif
+
 #define HTOKI_ASSERT(condition)       HATHORA_TOKENS_ASSERT(condition)
 #define HTOKI_JOIN2(a, b)             a##b
 #define HTOKI_JOIN(a, b)              HTOKI_JOIN2(a, b)
@@ -1073,13 +1085,21 @@ HTOKI_STATIC_ASSERT(sizeof(int) >= 4 || sizeof(size_t) >= 2, integer_sizes) HTOK
 /* Views, character classes, UTF-8, the bounded writer, wiping. Takes and gives bytes. Must not know: errors.
    */
 
-/* Overwrites through a volatile pointer, which no optimiser may drop. */
+/* Overwrites so that no optimiser may drop it: memory is used again by an empty instruction, or the pointer is
+   volatile. */
 static void htoki_wipe(void *memory, size_t bytes)
 {
+#if defined(__GNUC__) && !defined(__TINYC__)
+    if (bytes != 0) {
+        memset(memory, 0, bytes);
+        __asm__ __volatile__("" : : "r"(memory) : "memory");
+    }
+#else
     volatile unsigned char *p = (volatile unsigned char *)memory;
     while (bytes-- != 0) {
         *p++ = 0;
     }
+#endif
 }
 
 static htok_view htoki_view(const char *ptr, size_t len)
@@ -2205,12 +2225,40 @@ static bool htoki_scan_number_complete(htoki_scan_state state)
            state == HTOKI_S_EXPONENT;
 }
 
-/* Length of the run of string bytes that need no look: ASCII but quote, backslash and controls. Eight at a
-   time, by the carries that a subtraction leaves in the high bits of a word's bytes. */
+#if HTOKI_SSE2
+/* The place of the lowest bit that is set; one is. */
+static size_t htoki_lowest_bit(unsigned bits)
+{
+#ifdef _MSC_VER
+    unsigned long place;
+    _BitScanForward(&place, bits);
+    return place;
+#else
+    return (size_t)__builtin_ctz(bits);
+#endif
+}
+#endif
+
+/* Length of the run of string bytes that need no look: ASCII but quote, backslash and controls. Sixteen at a time
+   where there is SSE2; else eight, by the carries that a subtraction leaves in the high bits of a word's bytes. */
 static size_t htoki_plain_run(const char *bytes, size_t len)
 {
-    const uint64_t ones = ~(uint64_t)0 / 255, highs = ones * 128;
     size_t at = 0;
+#if HTOKI_SSE2
+    while (len - at >= 16) {
+        __m128i piece = _mm_loadu_si128((const __m128i *)(const void *)(bytes + at));
+        /* As signed bytes, both controls and non-ASCII are below a space. */
+        __m128i special = _mm_or_si128(_mm_cmplt_epi8(piece, _mm_set1_epi8(' ')),
+                                       _mm_or_si128(_mm_cmpeq_epi8(piece, _mm_set1_epi8('"')),
+                                                    _mm_cmpeq_epi8(piece, _mm_set1_epi8('\\'))));
+        unsigned found = (unsigned)_mm_movemask_epi8(special);
+        if (found != 0) {
+            return at + htoki_lowest_bit(found);
+        }
+        at += 16;
+    }
+#else
+    const uint64_t ones = ~(uint64_t)0 / 255, highs = ones * 128;
     while (len - at >= 8) {
         uint64_t word, quote, backslash;
         memcpy(&word, bytes + at, 8);
@@ -2221,6 +2269,7 @@ static size_t htoki_plain_run(const char *bytes, size_t len)
         }
         at += 8;
     }
+#endif
     while (at < len) {
         unsigned char c = (unsigned char)bytes[at];
         if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') {
@@ -2414,7 +2463,7 @@ static bool htoki_scan_finish(htoki_scan *s)
 /* One parsed element. The buffer holds its text, then, aligned, the tokens, then free space. */
 typedef struct htoki_json {
     char *text;
-    size_t buffer_bytes;
+    size_t buffer_bytes, used; /* used: from the beginning, as far as anything was written */
     htoki_jsmntok *tokens;
     int count;
 } htoki_json;
@@ -2450,6 +2499,7 @@ static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, s
     j->tokens = (htoki_jsmntok *)(void *)(buffer + begin);
     htoki_jsmn_init(&parser);
     j->count = room == 0 ? 0 : htoki_jsmn_parse(&parser, buffer, len, j->tokens, (unsigned)room);
+    j->used = j->count > 0 ? begin + (size_t)j->count * sizeof(htoki_jsmntok) : buffer_bytes;
     return j->count > 0;
 }
 
@@ -2516,7 +2566,9 @@ static size_t htoki_json_decode(const char *text, size_t len, char *out)
     while (at < len) {
         const char *escape = (const char *)memchr(text + at, '\\', len - at);
         size_t run = escape ? (size_t)(escape - text) - at : len - at;
-        memmove(out + filled, text + at, run);
+        if (out + filled != text + at) {
+            memmove(out + filled, text + at, run);
+        }
         filled += run;
         at += run;
         if (escape) {
@@ -2534,22 +2586,26 @@ static size_t htoki_json_decode(const char *text, size_t len, char *out)
 /* True when the inside of a checked JSON string spells name, with or without escapes. */
 static bool htoki_json_spells(htok_view raw, const char *name)
 {
-    size_t name_len = htoki_text(name).len, at = 0, matched = 0;
+    size_t at = 0, n, i;
     while (at < raw.len) {
         char decoded[4];
-        size_t n = 1;
-        if (raw.ptr[at] == '\\') {
+        if (raw.ptr[at] == *name) { /* never NUL, and no name has a backslash */
             at++;
-            at += htoki_json_unescape(raw.ptr + at, raw.len - at, decoded, &n);
-        } else {
-            decoded[0] = raw.ptr[at++];
+            name++;
+            continue;
         }
-        if (name_len - matched < n || memcmp(decoded, name + matched, n) != 0) {
+        if (raw.ptr[at] != '\\') {
             return false;
         }
-        matched += n;
+        at++;
+        at += htoki_json_unescape(raw.ptr + at, raw.len - at, decoded, &n);
+        for (i = 0; i < n; i++, name++) {
+            if (*name == '\0' || decoded[i] != *name) {
+                return false;
+            }
+        }
     }
-    return matched == name_len;
+    return *name == '\0';
 }
 
 /* A string token's text, decoded where it stands, a NUL in place of its closing quote. Once for each token.
@@ -2565,11 +2621,12 @@ static htok_view htoki_json_string(htoki_json *j, int token)
 /* Room for count views behind the tokens, or NULL. */
 static htok_view *htoki_json_views(htoki_json *j, size_t count)
 {
-    size_t used = (size_t)((char *)(void *)(j->tokens + j->count) - j->text);
-    size_t begin = htoki_align(used, sizeof(void *));
+    size_t tokens_end = (size_t)((char *)(void *)(j->tokens + j->count) - j->text);
+    size_t begin = htoki_align(tokens_end, sizeof(void *));
     if (begin > j->buffer_bytes || count > (j->buffer_bytes - begin) / sizeof(htok_view)) {
         return NULL;
     }
+    j->used = begin + count * sizeof(htok_view);
     return (htok_view *)(void *)(j->text + begin);
 }
 
@@ -3748,22 +3805,26 @@ static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view 
     return htoki_fail(e, reason, HTOK_PHASE_MODEL);
 }
 
-/* Finds an object's members by name: found[i] is the token of names[i]'s value, or -1. */
+/* Finds an object's members by name: found[i] is the token of names[i]'s value, or -1. Quickest where they come in the
+   order of the names. */
 static htok_kind htoki_find_members(const htoki_json *j, int object, const char *const *names, int count,
                                     int *found, htok_view base, htok_error *e)
 {
-    int token = object + 1, left = j->tokens[object].size, i;
+    int token = object + 1, left = j->tokens[object].size, i, tried;
     for (i = 0; i < count; i++) {
         found[i] = -1;
     }
     for (; left > 0; left--) {
         htok_view key = htoki_json_raw(j, token);
-        for (i = 0; i < count && !htoki_json_spells(key, names[i]); i++) {}
-        if (i < count && found[i] >= 0) {
+        i = i < count ? i : 0;
+        for (tried = 0; tried < count && !htoki_json_spells(key, names[i]); tried++) {
+            i = i + 1 < count ? i + 1 : 0;
+        }
+        if (tried < count && found[i] >= 0) {
             return htoki_fail_member(e, HTOK_REASON_MEMBER_DUPLICATE, base, names[i]);
         }
-        if (i < count) {
-            found[i] = token + 1;
+        if (tried < count) {
+            found[i++] = token + 1;
         }
         token = htoki_json_next(j, token + 1);
     }
@@ -3814,17 +3875,17 @@ static htok_kind htoki_read_scopes(htoki_json *j, int token, htok_org_token *out
         return HTOK_OK;
     }
     at = token + 1;
-    for (i = 0; i < out->scope_count; i++) {
+    for (i = 0; i < out->scope_count && htoki_json_token_type(j, at) == '"'; i++) {
+        views[i] = htoki_json_string(j, at++);
+    }
+    if (i < out->scope_count) {
         char member[32];
         htoki_writer w = htoki_writer_make(member, sizeof member, 0);
         htoki_put_text(&w, "scopes[");
         htoki_put_decimal(&w, i);
         htoki_put_char(&w, ']');
         htoki_writer_end(&w);
-        if (htoki_read_string(j, at, &views[i], base, member, e) != HTOK_OK) {
-            return e->kind;
-        }
-        at = htoki_json_next(j, at);
+        return htoki_fail_member(e, HTOK_REASON_MEMBER_TYPE, base, member);
     }
     return HTOK_OK;
 }
@@ -3852,9 +3913,9 @@ static htok_kind htoki_read_org_token(htoki_json *j, int object, htok_org_token 
             return e->kind;
         }
     }
-    out->status = htoki_equal(out->status_text, htoki_text("active"))    ? HTOK_TOKEN_STATUS_ACTIVE
-                  : htoki_equal(out->status_text, htoki_text("revoked")) ? HTOK_TOKEN_STATUS_REVOKED
-                                                                         : HTOK_TOKEN_STATUS_OTHER;
+    out->status = htoki_equal(out->status_text, htoki_view("active", 6))    ? HTOK_TOKEN_STATUS_ACTIVE
+                  : htoki_equal(out->status_text, htoki_view("revoked", 7)) ? HTOK_TOKEN_STATUS_REVOKED
+                                                                            : HTOK_TOKEN_STATUS_OTHER;
     if (!htoki_rfc3339_parse(out->created_at, &out->created_at_ms)) {
         return htoki_fail_member(e, HTOK_REASON_MEMBER_DATE, base, "createdAt");
     }
@@ -3932,6 +3993,7 @@ typedef struct htoki_op {
     size_t element_bytes;             /* limit of one JSON element, at most work_bytes */
     char *work;
     size_t work_bytes, filled; /* bytes of the work buffer in use */
+    size_t work_used;          /* what was ever written of it */
     htoki_http http;
     htoki_scan scan;
     htoki_body_form form;
@@ -4162,19 +4224,41 @@ static void htoki_op_keep(htoki_op *op, const char *bytes, size_t len)
 {
     memcpy(op->work + op->filled, bytes, len);
     op->filled += len;
+    op->work_used = op->filled > op->work_used ? op->filled : op->work_used;
+}
+
+static void htoki_op_note_used(htoki_op *op, const htoki_json *json)
+{
+    op->work_used = json->used > op->work_used ? json->used : op->work_used;
+}
+
+/* The path of a failure is from the element on: the element's own path goes before it. */
+static void htoki_op_item_at_fault(htoki_op *op)
+{
+    char member[sizeof op->error->path], path[40];
+    htok_view item = htoki_op_item_path(op, path, sizeof path);
+    htoki_writer w = htoki_writer_make(op->error->path, sizeof op->error->path, 0);
+    memcpy(member, op->error->path, sizeof member);
+    htoki_put_view(&w, item);
+    htoki_put_char(&w, '.');
+    htoki_put_text(&w, member);
+    htoki_writer_end(&w);
+    op->finished = true;
 }
 
 /* An element of "tokens" is complete. */
 static htoki_op_event htoki_op_item(htoki_op *op)
 {
     htoki_json json;
-    char path[40];
-    htok_view base = htoki_op_item_path(op, path, sizeof path);
-    if (!htoki_json_parse(&json, op->work, op->work_bytes, op->filled)) {
+    bool fits = htoki_json_parse(&json, op->work, op->work_bytes, op->filled), good;
+    htoki_op_note_used(op, &json);
+    if (!fits) {
         return htoki_op_fail_model(op, HTOK_REASON_ELEMENT_LIMIT);
     }
-    if (htoki_read_org_token(&json, 0, &op->created.org_token, base, op->error) != HTOK_OK) {
-        op->finished = true;
+    good = htoki_read_org_token(&json, 0, &op->created.org_token, htoki_view("", 0), op->error) == HTOK_OK;
+    htoki_op_note_used(op, &json);
+    if (!good) {
+        htoki_op_item_at_fault(op);
         return HTOKI_OP_FAILED;
     }
     op->item_count++;
@@ -4309,8 +4393,8 @@ static void htoki_op_object(htoki_op *op)
 {
     htoki_json json;
     htok_error *e = op->error;
-    bool in_place = false;
-    if (!htoki_json_parse(&json, op->work, op->work_bytes, op->filled)) {
+    bool in_place = false, fits = htoki_json_parse(&json, op->work, op->work_bytes, op->filled);
+    if (!fits) {
         htoki_op_fail_model(op, op->wanted ? HTOK_REASON_ELEMENT_LIMIT : HTOK_REASON_ERROR_BODY_LIMIT);
     } else if (op->wanted) {
         htoki_read_created(&json, &op->created, e);
@@ -4323,6 +4407,7 @@ static void htoki_op_object(htoki_op *op)
         }
         htoki_fail(e, HTOK_REASON_API_ERROR, HTOK_PHASE_NONE);
     }
+    htoki_op_note_used(op, &json);
 }
 
 /* An answer that the API does not document for the operation. */
@@ -6533,7 +6618,9 @@ typedef struct htoki_tls {
     htoki_answer answer;
     htoki_x509 *x509; /* during a handshake only */
     bool started, established, resumable, resumed;
-    htoki_validity validity; /* of the session, where resumable */
+    htoki_validity validity;  /* of the session, where resumable */
+    unsigned char *record_in; /* bytes from ahead to ahead_end came before the engine asked for them */
+    size_t record_in_size, ahead, ahead_end;
 } htoki_tls;
 
 typedef struct htoki_tls_config {
@@ -6961,6 +7048,8 @@ static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_e
         br_ssl_client_zero(&t->client);
         htoki_tls_set_algorithms(engine);
         htoki_tls_set_buffers(engine, config);
+        t->record_in = (unsigned char *)config->record_in;
+        t->record_in_size = config->record_in_size;
         br_ssl_engine_inject_entropy(engine, config->entropy, config->entropy_len);
         if (resume) {
             br_ssl_engine_set_session_parameters(engine, &session);
@@ -7035,18 +7124,61 @@ static void htoki_tls_wire_out_done(htoki_tls *t, size_t len)
     htoki_tls_settle(t);
 }
 
-/* Room for bytes from the wire, or NULL: fill some and say how many. */
+/* Gives the engine what it wants next of the bytes that came ahead, to the end of one record at most. False when there
+   are none, or it wants none before others have taken or sent theirs. */
+static bool htoki_tls_advance(htoki_tls *t)
+{
+    br_ssl_engine_context *engine = &t->client.eng;
+    size_t len, have, at;
+    bool advanced = false;
+    do {
+        unsigned char *bytes = br_ssl_engine_recvrec_buf(engine, &len);
+        have = t->ahead_end - t->ahead;
+        if (have == 0 || bytes == NULL) {
+            break;
+        }
+        /* The next record begins where the last one did. */
+        at = (size_t)(bytes - t->record_in);
+        if (at != t->ahead) {
+            memmove(bytes, t->record_in + t->ahead, have);
+        }
+        len = len < have ? len : have;
+        t->ahead = at + len;
+        t->ahead_end = at + have;
+        br_ssl_engine_recvrec_ack(engine, len);
+        htoki_tls_settle(t);
+        advanced = true;
+    } while (br_ssl_engine_recvrec_buf(engine, &len) != t->record_in);
+    return advanced;
+}
+
+/* Bytes of the record buffer that are in use, from its beginning. */
+static size_t htoki_tls_record_in_used(const htoki_tls *t)
+{
+    return t->ahead_end;
+}
+
+static bool htoki_tls_is_ahead(const htoki_tls *t)
+{
+    return t->ahead != t->ahead_end;
+}
+
+/* Room for bytes from the wire, or NULL, as also where some that came ahead are left: fill some and say how many. */
 static unsigned char *htoki_tls_wire_in(htoki_tls *t, size_t *len)
 {
-    *len = 0;
-    return t->started ? br_ssl_engine_recvrec_buf(&t->client.eng, len) : NULL;
+    unsigned char *bytes =
+        t->started && !htoki_tls_is_ahead(t) ? br_ssl_engine_recvrec_buf(&t->client.eng, len) : NULL;
+    *len = bytes != NULL ? t->record_in_size - (size_t)(bytes - t->record_in) : 0;
+    return bytes;
 }
 
 static void htoki_tls_wire_in_done(htoki_tls *t, size_t len)
 {
+    size_t wanted;
     if (len != 0) {
-        br_ssl_engine_recvrec_ack(&t->client.eng, len);
-        htoki_tls_settle(t);
+        t->ahead = (size_t)(br_ssl_engine_recvrec_buf(&t->client.eng, &wanted) - t->record_in);
+        t->ahead_end = t->ahead + len;
+        (void)htoki_tls_advance(t);
     }
 }
 
@@ -7641,6 +7773,7 @@ typedef struct htoki_net {
     unsigned count, started, in_flight; /* addresses; those tried; those still trying */
     htoki_race *race;                   /* borrowed: of use from open to connected alone */
     htoki_socket stream;                /* the winner */
+    bool asked;                         /* the last transfer was a send */
     uint64_t now_ms, next_ms;           /* last time seen; when the next address may start */
     htok_io_detail failure;
 } htoki_net;
@@ -7880,12 +8013,19 @@ static htok_io htoki_net_transfer(htoki_net *net, const void *out, void *in, siz
 
 static htok_io htoki_net_send(void *context, const void *bytes, size_t len, htok_io_detail *detail)
 {
-    return htoki_net_transfer((htoki_net *)context, bytes, NULL, len, detail);
+    htoki_net *net = (htoki_net *)context;
+    htok_io io = htoki_net_transfer(net, bytes, NULL, len, detail);
+    net->asked = io == HTOK_IO_OK;
+    return io;
 }
 
 static htok_io htoki_net_receive(void *context, void *bytes, size_t size, htok_io_detail *detail)
 {
-    return htoki_net_transfer((htoki_net *)context, NULL, bytes, size, detail);
+    htoki_net *net = (htoki_net *)context;
+    bool asked = net->asked;
+    net->asked = false;
+    /* An answer takes its time: the system is not asked for it right after the request. */
+    return asked ? HTOK_IO_AGAIN : htoki_net_transfer(net, NULL, bytes, size, detail);
 }
 
 static void htoki_net_close(void *context)
@@ -8430,6 +8570,9 @@ enum { HTOKI_WORK_BYTES_MIN = 512 };
 /* Steps of each kind that one poll makes at most. */
 enum { HTOKI_RECEIVES_PER_POLL = 4, HTOKI_SENDS_PER_POLL = 16 };
 
+/* A connection that was in use so shortly ago is not looked at first: no server gives one up so soon. */
+enum { HTOKI_IDLE_TRUSTED_MS = 100 };
+
 struct htok_client {
     htok_client_options options; /* in force */
     htok_transport transport;
@@ -8439,7 +8582,10 @@ struct htok_client {
     void *owned_block, *owned_trust; /* what htok_client_create() took */
     size_t owned_block_bytes, owned_trust_bytes;
     char *work;
-    htoki_span in, out; /* the TLS engine's record buffers; without TLS, received and unsent bytes */
+    size_t work_used; /* what was ever written of it */
+    htoki_span in,
+        out; /* the TLS engine's record buffers; without TLS, received and unsent bytes; in a handshake
+                           the span of the first one is a flight to be sent, in the part that is free */
 
     /* the connection */
     bool open, looking_up, over_tls, reused, send_failed, peer_closed;
@@ -8460,6 +8606,7 @@ struct htok_client {
     bool got_bytes;   /* of an answer, in this attempt */
     bool has_item, wiped;
     uint64_t started_ms, attempt_ms, wait_until_ms, seen_ms; /* seen_ms: the last poll's time */
+    uint64_t idle_ms;                                        /* when the last call ended */
     htoki_op op;
 #if HTOKI_SOCKETS
     htoki_net net;
@@ -8672,6 +8819,7 @@ static void htoki_end(htok_client *c, bool keep)
     if (!keep) {
         htoki_disconnect(c);
     }
+    c->idle_ms = c->seen_ms;
     c->stage = HTOKI_STAGE_ENDED;
     c->verdict = c->error.kind == HTOK_OK ? HTOK_STATE_DONE : HTOK_STATE_FAILED;
     c->again = false;
@@ -8826,7 +8974,7 @@ static bool htoki_op_event_done(htok_client *c, htoki_op_event event, bool unrea
     if (c->over_tls) {
         size_t len = 0;
         htoki_tls_wire_out(&c->tls, &len);
-        keep = keep && len == 0 && !htoki_tls_closed(&c->tls);
+        keep = keep && len == 0 && !htoki_tls_is_ahead(&c->tls) && !htoki_tls_closed(&c->tls);
     }
 #endif
     if (event == HTOKI_OP_DONE) {
@@ -8932,12 +9080,40 @@ static void htoki_tls_attempt_failed(htok_client *c, htok_phase phase)
     htoki_attempt_failed(c, false);
 }
 
+/* Gathers the records of a handshake's flight, for one send, behind what has come ahead. */
+static void htoki_tls_gather(htok_client *c)
+{
+    size_t len = 0;
+    unsigned char *bytes = htoki_tls_wire_out(&c->tls, &len);
+    if (htoki_span_len(&c->in) == 0) {
+        c->in.begin = c->in.end = htoki_tls_record_in_used(&c->tls);
+    }
+    while (len != 0 && len <= c->in.size - c->in.end) {
+        memcpy(c->in.buffer + c->in.end, bytes, len);
+        c->in.end += len;
+        htoki_tls_wire_out_done(&c->tls, len);
+        bytes = htoki_tls_wire_out(&c->tls, &len);
+    }
+}
+
 /* Sends what the engine has ready. */
 static void htoki_tls_send(htok_client *c)
 {
     for (;;) {
         size_t len = 0, moved;
-        unsigned char *bytes = htoki_tls_wire_out(&c->tls, &len);
+        unsigned char *bytes;
+        if (c->stage == HTOKI_STAGE_HANDSHAKE) {
+            htoki_tls_gather(c);
+        }
+        len = htoki_span_len(&c->in);
+        if (len != 0) {
+            if (htoki_send(c, c->in.buffer + c->in.begin, len, &moved) != HTOK_IO_OK) {
+                return;
+            }
+            htoki_span_take(&c->in, moved);
+            continue;
+        }
+        bytes = htoki_tls_wire_out(&c->tls, &len);
         if (!bytes || len == 0 || htoki_send(c, bytes, len, &moved) != HTOK_IO_OK) {
             return;
         }
@@ -8994,13 +9170,17 @@ static bool htoki_tls_read(htok_client *c)
     return false;
 }
 
-/* One receive into the engine. True when the poll is over. */
+/* One receive into the engine, or one record that has come ahead. True when the poll is over. */
 static bool htoki_tls_receive(htok_client *c)
 {
     size_t room = 0, moved;
-    unsigned char *buffer = htoki_tls_wire_in(&c->tls, &room);
+    unsigned char *buffer;
     bool handshake = c->stage == HTOKI_STAGE_HANDSHAKE;
     htok_io io;
+    if (htoki_tls_advance(&c->tls)) {
+        return false;
+    }
+    buffer = htoki_tls_wire_in(&c->tls, &room);
     if (htoki_tls_closed_cleanly(&c->tls)) {
         htoki_feed_end(c, true);
         return true;
@@ -9009,7 +9189,7 @@ static bool htoki_tls_receive(htok_client *c)
         htoki_tls_attempt_failed(c, htoki_phase_at_hand(c));
         return true;
     }
-    if (!buffer || room == 0) {
+    if (!buffer || (htoki_span_len(&c->in) != 0 && !c->send_failed)) {
         return true;
     }
     io = htoki_receive(c, buffer, room, &moved);
@@ -9048,8 +9228,9 @@ static void htoki_handshake(htok_client *c)
         }
         htoki_tls_send(c);
     }
-    c->again = true;
+    c->again = htoki_tls_is_ahead(&c->tls) || htoki_tls_closed(&c->tls);
     if (htoki_tls_established(&c->tls)) {
+        c->again = true;
         htoki_log(c, "TLS established with ", htoki_text(c->url.host),
                   c->tls.resumed ? ", session resumed" : "");
         c->stage = HTOKI_STAGE_EXCHANGE;
@@ -9191,12 +9372,16 @@ static void htoki_connect(htok_client *c, uint64_t now)
     }
 }
 
-/* An idle connection on which anything happened is of no more use: a close, or bytes that nobody asked for.
-   */
-static bool htoki_idle_is_alive(htok_client *c)
+/* An idle connection on which anything happened is of no more use: a close, or bytes that nobody asked for. A request
+   that may be sent again need not look where the connection was in use just now. */
+static bool htoki_idle_is_alive(htok_client *c, uint64_t now)
 {
     htok_io_detail detail = htoki_io_detail_none();
     unsigned char probe[1];
+    if (now - c->idle_ms < HTOKI_IDLE_TRUSTED_MS &&
+        htoki_may_repeat(c->retry.repeat, c->op.request.operation != HTOKI_CREATE_ORG_TOKEN, true)) {
+        return true;
+    }
     return c->transport.receive(c->transport.context, probe, sizeof probe, &detail) == HTOK_IO_AGAIN;
 }
 
@@ -9231,7 +9416,7 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     }
     htoki_op_begin(&c->op, &request, &limits, c->options.max_error_body_bytes, c->options.max_element_bytes,
                    c->work, c->options.work_bytes, &c->error);
-    if (c->open && !htoki_idle_is_alive(c)) {
+    if (c->open && !htoki_idle_is_alive(c, now)) {
         htoki_disconnect(c);
     }
     htoki_log_request(c);
@@ -9329,6 +9514,7 @@ static htok_state htoki_poll(htok_client *c)
             break;
         }
     }
+    c->work_used = c->op.work_used > c->work_used ? c->op.work_used : c->work_used;
     return c->has_item ? HTOK_STATE_ITEM : c->stage == HTOKI_STAGE_ENDED ? c->verdict : HTOK_STATE_PENDING;
 }
 
@@ -9354,7 +9540,7 @@ static htok_wait htoki_wait(const htok_client *c)
             if (c->over_tls && c->stage != HTOKI_STAGE_TUNNEL) {
                 size_t len = 0;
                 htoki_tls_wire_out((htoki_tls *)&c->tls, &len);
-                wait.writable = len != 0;
+                wait.writable = len != 0 || htoki_span_len(&c->in) != 0;
             }
 #endif
             wait.writable = wait.writable && !c->send_failed;
@@ -9665,6 +9851,7 @@ static htok_client *htoki_place(void *memory, const htok_client_options *o)
     c->options = *o;
     at += HTOKI_ALIGNED(sizeof *c);
     c->work = at;
+    c->work_used = HTOKI_WORK_BYTES_MIN; /* for handshakes */
     at += HTOKI_ALIGNED(o->work_bytes);
     c->in.buffer = (unsigned char *)at;
     c->in.size = HTOKI_RECORD_IN_BYTES(o->record_bytes);
@@ -9997,7 +10184,7 @@ HATHORA_TOKENS_API void htok_client_close(htok_client *client)
     block_bytes = client->owned_block_bytes;
     trust = client->owned_trust;
     trust_bytes = client->owned_trust_bytes;
-    htoki_wipe(client->work, client->options.work_bytes);
+    htoki_wipe(client->work, client->work_used);
     htoki_wipe(client->in.buffer, client->in.size);
     htoki_wipe(client->out.buffer, client->out.size);
     htoki_wipe(client, sizeof *client);
@@ -10309,14 +10496,17 @@ static htok_state htoki_poll_blocking(htok_client *c)
     for (;;) {
         htok_state state = htoki_poll(c);
 #if HTOKI_SOCKETS
-        htok_wait wait = htoki_wait(c);
-        if (state == HTOK_STATE_PENDING && (wait.timeout_ms == 0 || htoki_system_wait(&wait))) {
-            continue;
-        }
+        htok_wait wait;
 #endif
         if (state != HTOK_STATE_PENDING) {
             return state;
         }
+#if HTOKI_SOCKETS
+        wait = htoki_wait(c);
+        if (wait.timeout_ms == 0 || htoki_system_wait(&wait)) {
+            continue;
+        }
+#endif
 #if HTOKI_SOCKETS
         c->error.os_error = htoki_net_errno();
 #endif
@@ -10699,6 +10889,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_SESSION_SECONDS
 #undef HTOKI_SEND_BYTES
 #undef HTOKI_SOCKETS
+#undef HTOKI_SSE2
 #undef HTOKI_STATIC_ASSERT
 #undef HTOKI_STDLIB
 #undef HTOKI_STEP_MS

@@ -885,7 +885,7 @@ static struct world {
     } block;
     htok_client *client;
     bool is_open;
-    unsigned opens, closes;
+    unsigned opens, closes, sends, receives;
     bool fault_is_old; /* the fault hit an earlier connection */
     fault fault;
     size_t take, give;       /* bytes that may still move */
@@ -947,6 +947,7 @@ static htok_io world_send(void *context, const void *bytes, size_t len, htok_io_
     fault f = fault_at_hand();
     (void)context;
     check(world.is_open && len != 0, "the transport was used while closed");
+    world.sends++;
     if (f == FAULT_RESET || f == FAULT_SEND_THEN_END) {
         detail->os_error = EPIPE;
         return HTOK_IO_FAILED;
@@ -984,6 +985,7 @@ static htok_io world_receive(void *context, void *bytes, size_t size, htok_io_de
     size_t n, i;
     (void)context;
     check(world.is_open && size != 0, "the transport was used while closed");
+    world.receives++;
     if (f == FAULT_ALERT && world.alert_given < sizeof alert) {
         *(unsigned char *)bytes = alert[world.alert_given++];
         detail->moved = 1;
@@ -1162,7 +1164,7 @@ static moment moment_at_hand(const walk *w)
     if (c->over_tls) {
         size_t len;
         htoki_tls_wire_out(&world.client->tls, &len);
-        m.unsent = len != 0 || (m.exchange && m.unsent);
+        m.unsent = len != 0 || htoki_span_len(&c->in) != 0 || (m.exchange && m.unsent);
     }
     if (m.exchange) {
         m.final = c->op.http.final;
@@ -1475,6 +1477,26 @@ static void a_kept_tls_connection_that_dies_is_replaced_only_where_that_is_harml
     for (i = 0; i < UNIT_COUNT(walks); i++) {
         take_walk(&walks[i]);
     }
+}
+
+static void calls_cost_few_sends_and_receives(void **state)
+{
+    unsigned receives;
+    (void)state;
+    world_begin();
+    peer_begin(true, answer_list, false);
+    check(start(world.client, HTOKI_GET_ORG_TOKENS, NULL) == HTOK_OK, "start");
+    check_number(finish(), HTOK_STATE_DONE, "list");
+    check_number(world.sends, 3, "sends: a hello, a flight of three records, a request");
+    world.sends = world.receives = 0;
+    check_usable(true);
+    check_number(world.sends, 1, "sends of a second list");
+    receives = world.receives;
+    world.receives = 0;
+    world.now_ms += 1000;
+    check_usable(true);
+    check_number(world.receives, receives + 1, "receives after a while: one more, to see whether it lives");
+    world_end();
 }
 
 static void the_clock_and_entropy_are_asked_for_before_a_handshake(void **state)
@@ -2320,6 +2342,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_resumed_tls_session_survives_a_fault_at_every_byte),
         cmocka_unit_test(a_kept_tls_connection_that_dies_is_replaced_only_where_that_is_harmless),
         cmocka_unit_test(two_runs_of_a_handshake_are_the_same),
+        cmocka_unit_test(calls_cost_few_sends_and_receives),
         cmocka_unit_test(the_clock_and_entropy_are_asked_for_before_a_handshake),
         cmocka_unit_test(a_socket_that_cannot_be_made_is_a_connection_error),
         cmocka_unit_test(a_connect_that_fails_is_a_connection_error),

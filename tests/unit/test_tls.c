@@ -140,6 +140,9 @@ static size_t give(pair *p, const void *bytes, size_t len)
         memcpy(in, (const char *)bytes + at, n);
         htoki_tls_wire_in_done(&p->tls, n);
         spoil_scratch(p);
+        while (htoki_tls_advance(&p->tls)) {
+            spoil_scratch(p);
+        }
         at += n;
     }
     return at;
@@ -238,6 +241,17 @@ static void send_data(pair *p, const char *bytes, size_t len)
         at += room;
         htoki_tls_flush(&p->tls);
         pump(p);
+    }
+}
+
+/* All that the server has to send, as one piece. */
+static void gather_from_server(pair *p, unit_text *wire)
+{
+    size_t len;
+    unsigned char *bytes;
+    while ((bytes = br_ssl_engine_sendrec_buf(&p->server.eng, &len)) != NULL) {
+        unit_add(wire, (const char *)bytes, len);
+        br_ssl_engine_sendrec_ack(&p->server.eng, len);
     }
 }
 
@@ -1246,6 +1260,51 @@ static void renegotiation_is_refused_and_the_connection_stays(void **state)
     assert_false(htoki_tls_closed(&p.tls));
     assert_non_null(htoki_tls_data_out(&p.tls, &len));
     assert_non_null(htoki_tls_wire_in(&p.tls, &len));
+    pair_end(&p);
+}
+
+static void records_that_come_in_one_piece_are_taken_one_after_the_other(void **state)
+{
+    static const char *const words[] = {"one", "", "three"};
+    static pair p;
+    unit_text wire = {0};
+    size_t room, len, i;
+    unsigned char *bytes;
+    (void)state;
+    pair_begin(&p);
+    pair_start(&p);
+    pump(&p);
+    assert_true(htoki_tls_established(&p.tls));
+    for (i = 0; i < UNIT_COUNT(words); i++) {
+        bytes = br_ssl_engine_sendapp_buf(&p.server.eng, &len);
+        memcpy(bytes, words[i], strlen(words[i]));
+        br_ssl_engine_sendapp_ack(&p.server.eng, strlen(words[i]));
+        br_ssl_engine_flush(&p.server.eng, 1);
+        gather_from_server(&p, &wire);
+    }
+    bytes = htoki_tls_wire_in(&p.tls, &room);
+    assert_true(room > wire.len);
+    memcpy(bytes, wire.text, wire.len - 1); /* all but the last byte */
+    htoki_tls_wire_in_done(&p.tls, wire.len - 1);
+    bytes = htoki_tls_data_in(&p.tls, &len);
+    assert_true(len == 3 && memcmp(bytes, words[0], 3) == 0);
+    assert_true(htoki_tls_is_ahead(&p.tls));
+    assert_null(htoki_tls_wire_in(&p.tls, &room)); /* nothing may lie over what is ahead */
+    check_number(room, 0, "room");
+    assert_false(htoki_tls_advance(&p.tls)); /* before the data is taken */
+    htoki_tls_data_in_done(&p.tls, len);
+    assert_true(htoki_tls_advance(&p.tls)); /* the empty record */
+    assert_null(htoki_tls_data_in(&p.tls, &len));
+    assert_true(htoki_tls_advance(&p.tls));
+    assert_false(htoki_tls_is_ahead(&p.tls));
+    assert_false(htoki_tls_advance(&p.tls));
+    assert_null(htoki_tls_data_in(&p.tls, &len));
+    bytes = htoki_tls_wire_in(&p.tls, &room);
+    bytes[0] = (unsigned char)wire.text[wire.len - 1];
+    htoki_tls_wire_in_done(&p.tls, 1);
+    bytes = htoki_tls_data_in(&p.tls, &len);
+    assert_true(len == 5 && memcmp(bytes, words[2], 5) == 0);
+    free(wire.text);
     pair_end(&p);
 }
 
@@ -2532,6 +2591,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(only_a_close_notify_is_a_clean_end),
         cmocka_unit_test(a_plain_close_notify_is_none_once_data_is_encrypted),
         cmocka_unit_test(renegotiation_is_refused_and_the_connection_stays),
+        cmocka_unit_test(records_that_come_in_one_piece_are_taken_one_after_the_other),
         cmocka_unit_test(closing_works_at_any_time_even_with_data_unread),
         cmocka_unit_test(nothing_is_left_of_a_connection),
         cmocka_unit_test(each_code_has_its_reason),
