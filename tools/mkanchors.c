@@ -81,10 +81,10 @@ static void *grown(void *memory, size_t size)
 /* The whole file, "-" being standard input; NULL when that fails. */
 static char *read_file(const char *path, size_t *len)
 {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    bool standard = strcmp(path, "-") == 0, failed;
+    FILE *file = standard ? stdin : fopen(path, "rb");
     char *text = NULL;
     size_t size = 0, n = 0;
-    bool failed;
     *len = 0;
     if (!file) {
         say("%s: cannot be opened", path);
@@ -99,7 +99,7 @@ static char *read_file(const char *path, size_t *len)
         n = fread(text + *len, 1, size - *len, file);
     } while (n != 0 && *len < FILE_BYTES);
     failed = ferror(file) != 0 || n != 0;
-    if (file != stdin) {
+    if (!standard) {
         fclose(file);
     }
     if (failed) {
@@ -439,7 +439,7 @@ static void print_anchor(const anchor *a, size_t number)
 
 static void print_source(const job *j)
 {
-    size_t i, k, total = 0, column = 0;
+    size_t i, k, total = 0;
     for (i = 0; i < j->anchor_count; i++) {
         total += j->anchors[i].len;
     }
@@ -452,8 +452,8 @@ static void print_source(const job *j)
     printf("static const unsigned char %s[%lu] = {", j->name, (unsigned long)total);
     for (i = 0; i < j->anchor_count; i++) {
         printf("\n    /* %lu */", (unsigned long)(i + 1));
-        for (k = 0, column = 0; k < j->anchors[i].len; k++, column++) {
-            printf("%s0x%02x,", column % 16 == 0 ? "\n    " : " ", j->anchors[i].der[k]);
+        for (k = 0; k < j->anchors[i].len; k++) {
+            printf("%s0x%02x,", k % 16 == 0 ? "\n    " : " ", j->anchors[i].der[k]);
         }
     }
     printf("\n};\n");

@@ -27,8 +27,8 @@ build/lint/header.c: Makefile
 	@mkdir -p $(@D)
 	printf '#define HATHORA_TOKENS_IMPLEMENTATION\n#include "hathora_tokens.h"\n' >$@
 
-# What stands for the implementation in all sources but header.c.
-ALONE = -Ibuild/examples $(if $(filter build/lint/header.c,$<),,-DHATHORA_TOKENS_IMPLEMENTED)
+# What stands for the implementation in all sources but header.c, and mkanchors.c, which calls what is private to it.
+ALONE = -Ibuild/examples $(if $(filter build/lint/header.c tools/mkanchors.c,$<),,-DHATHORA_TOKENS_IMPLEMENTED)
 
 $(addprefix lint-analyzer/,$(LINT_C)): lint-analyzer/%: %
 	$(GCC) $(OUR_C) $(ALONE) -O1 -fanalyzer -c -o /dev/null $<
