@@ -384,6 +384,10 @@ static int sim_pthread_create(pthread_t *thread, const pthread_attr_t *attribute
                               void *argument)
 {
     int error = sim_fault(SIM_THREAD);
+    sigset_t blocked;
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked); /* the thread inherits it: no handler may run there */
+    assert_true(sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGALRM) &&
+                sigismember(&blocked, SIGUSR1));
     assert_true(thread != NULL && attributes != NULL && sim.worker_count < 8);
     if (error != 0) {
         return error;
@@ -475,7 +479,7 @@ static ssize_t sim_read(int fd, void *bytes, size_t size)
 
 static FILE *sim_fopen(const char *path, const char *mode)
 {
-    assert_true(path != NULL && mode[0] == 'r');
+    assert_true(path != NULL && mode[0] == 'r' && strchr(mode, 'e')); /* no child inherits it */
     if (sim_errno(SIM_FOPEN)) {
         return NULL;
     }
@@ -1574,6 +1578,15 @@ static void sim_begin(void)
     sim.workers_wait = true;
 }
 
+static unsigned sim_open_count(void)
+{
+    unsigned i, count = 0;
+    for (i = 0; i < SIM_FDS; i++) {
+        count += sim.fds[i].kind != SIM_FREE;
+    }
+    return count;
+}
+
 static void sim_heal(void)
 {
     sim.fail[0] = sim.fail[1] = SIM_NONE;
@@ -1582,6 +1595,9 @@ static void sim_heal(void)
 static void sim_end(const char *label)
 {
     unsigned i;
+    sigset_t blocked;
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    check(!sigismember(&blocked, SIGTERM), "%s: the caller's signal mask has changed", label);
     sim_run_workers();
     for (i = 0; i < SIM_FDS; i++) {
         check(sim.fds[i].kind == SIM_FREE, "%s: descriptor %u is left open", label, i);
@@ -2020,6 +2036,49 @@ static void look_ups_given_up_are_taken_up_again_and_bounded(void **state)
     sim_end("given up");
 }
 
+/* Over the built-in sockets and look-up, with TLS, a refusal and the wait before the next attempt: after whichever poll,
+   a cancel leaves no descriptor, no thread but one that a look-up cannot end, and no memory of it. */
+static void a_cancel_in_any_stage_leaves_nothing(void **state)
+{
+    unsigned seen[HTOKI_STAGE_ENDED + 1] = {0}, polls;
+    bool going = true;
+    (void)state;
+    for (polls = 0; going; polls++) {
+        htok_client *c;
+        htok_error created;
+        htok_call_options options;
+        unsigned i, workers;
+        sim_begin();
+        check(sim_create(&c, &created) == HTOK_OK, "create");
+        peer_begin(true, answer_503, false);
+        sim.connects_later = true;
+        memset(&options, 0, sizeof options);
+        options.server_url = NAME;
+        options.retry.strategy = HTOK_RETRY_BACKOFF;
+        check(htok_get_org_tokens_start(c, &options) == HTOK_OK, "start");
+        for (i = 0; i < polls && going; i++) {
+            if (i == 4) {
+                sim_run_workers();
+            }
+            going = htok_client_poll(c) == HTOK_STATE_PENDING && c->stage != HTOKI_STAGE_WAIT;
+        }
+        seen[c->stage]++;
+        workers = sim.worker_count;
+        htok_client_cancel(c);
+        check(c->error.kind == HTOK_REQUEST_ABORTED_ERROR, "after %u polls: %s", polls,
+              htok_reason_name(c->error.reason));
+        check_number(sim_open_count(), workers, "descriptors: a worker's end of its pair");
+        check_number(sim.blocks, 2 + workers, "blocks: the client, its roots, and a worker's");
+        sim_check_usable(c, true, "after it");
+        htok_client_close(c);
+        sim_end("cancelled");
+        check(polls < 500, "it does not end");
+    }
+    check(seen[HTOKI_STAGE_BEGIN] && seen[HTOKI_STAGE_CONNECT] > 4 && seen[HTOKI_STAGE_HANDSHAKE] > 2 &&
+              seen[HTOKI_STAGE_EXCHANGE] && seen[HTOKI_STAGE_WAIT],
+          "not all stages were met");
+}
+
 /* The worker of a look-up that was given up ends later, on memory of its own. */
 static void a_look_up_may_be_given_up_at_any_time(void **state)
 {
@@ -2355,6 +2414,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_race_of_many_addresses_leaves_no_socket_open),
         cmocka_unit_test(a_look_up_that_fails_is_a_connection_error),
         cmocka_unit_test(a_look_up_without_an_address_is_a_connection_error),
+        cmocka_unit_test(a_cancel_in_any_stage_leaves_nothing),
         cmocka_unit_test(a_look_up_may_be_given_up_at_any_time),
         cmocka_unit_test(look_ups_given_up_are_taken_up_again_and_bounded),
         cmocka_unit_test(a_clock_that_fails_is_no_disaster),
