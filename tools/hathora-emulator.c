@@ -4013,6 +4013,7 @@ struct options {
     bool tls_self;
     bool quiet;
     char host[INET6_ADDRSTRLEN]; /* of address, as text */
+    const char *program;         /* argv[0] */
     const char *first_org;
     bool default_token;
 };
@@ -4491,9 +4492,10 @@ static void announce_self(const struct self *self, const struct options *o, uint
 {
     bool is_v6 = o->address.ss_family == AF_INET6;
     const char *host = o->is_loopback ? "localhost" : o->host;
-    printf(is_v6 && !o->is_loopback ? "try: hathora-tokens --endpoint https://[%s]:%u"
-                                    : "try: hathora-tokens --endpoint https://%s:%u",
-           host, (unsigned)port);
+    const char *slash = strrchr(o->program, '/');
+    /* The tool stands beside the emulator. */
+    printf("try: %.*shathora-tokens --endpoint ", slash ? (int)(slash + 1 - o->program) : 0, o->program);
+    printf(is_v6 && !o->is_loopback ? "https://[%s]:%u" : "https://%s:%u", host, (unsigned)port);
     if (o->prefix[0] != 0) {
         put_word(o->prefix);
     }
@@ -4613,6 +4615,7 @@ int main(int argc, char **argv)
     }
     memset(&options, 0, sizeof options);
     options.prefix = "";
+    options.program = argc > 0 ? argv[0] : "";
     options.idle_timeout_ms = IDLE_TIMEOUT_MS;
     options.request_timeout_ms = REQUEST_TIMEOUT_MS;
     s->listener = -1;

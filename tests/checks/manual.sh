@@ -83,6 +83,14 @@ sed -n '/>>api -/,/^#endif.*HATHORA_TOKENS_H/p' hathora_tokens.h |
 done >"$out/problems"
 verdict "hathora_tokens: every function is in the page" "$out/problems"
 
+# The README tells what to do about each; lines are joined, and the RFC sections left out.
+tr '\n' ' ' <README.md >"$out/readme"
+sed -n 's/^    X(\([A-Z_0-9]*\), [A-Z_]*, "\(.*\)").*/\2/p' hathora_tokens.h |
+    sed -e 's/ (RFC .*//' -e 's/^Unexpected Status or Content-Type: //' | while read -r text; do
+    grep -qF -e "$text" "$out/readme" || echo "README.md lacks: $text"
+done | grep -v ': no error$' >"$out/problems" || true
+verdict "every message of the header is explained in README.md" "$out/problems"
+
 # Whether other pages are installed is not the pages' fault.
 for page in "$out"/*.[13]; do
     mandoc -Tlint "$page" 2>&1 | grep -vE 'referenced manual not found|outdated mandoc.db' >"$out/problems" || true
