@@ -1,5 +1,5 @@
-/* The library through a real proxy, tinyproxy of Debian, to the emulator: tunnels, passwords, refusals, deaths; and what
-   of all this the proxy gets to see. */
+/* The library and the tool through a real proxy, tinyproxy of Debian, to the emulator: tunnels, passwords, refusals,
+   deaths; and what of all this the proxy gets to see. */
 #define _XOPEN_SOURCE 700
 #define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
@@ -282,6 +282,102 @@ static void plain_http_to_loopback_needs_no_proxy(void **state)
     list();
 }
 
+/* ---- The tool. ---- */
+
+/* Lists with the tool; the three may be NULL: an argument of --proxy, and up to two variables. */
+static struct live_process *run_tool(const struct live_server *server, const char *option, const char *first,
+                                     const char *second)
+{
+    const char *argv[] = {live_tool(), "-v",      "-ojson",  "list",       "--org",
+                          "org-1",     "--token", TOKEN,     "--endpoint", server->url,
+                          "--ca-file", NULL,      "--proxy", option,       NULL};
+    const char *env[] = {first ? first : second, first ? second : NULL, NULL};
+    struct live_command command;
+    argv[11] = live_certificate("ca.pem");
+    if (!option) {
+        argv[12] = NULL;
+    }
+    memset(&command, 0, sizeof command);
+    command.argv = argv;
+    command.env = env;
+    return live_run(&command);
+}
+
+static void expect_exit(const struct live_process *process, int status)
+{
+    if (process->status != status) {
+        fail_msg("exit %d: %s", process->status, process->err.ptr);
+    }
+    assert_string_equal(process->out.ptr, status == 0 ? "{\"tokens\":[]}\n" : "");
+    assert_false(live_contains(&process->err, TOKEN));
+}
+
+/* How many tunnels the proxy has opened or refused so far, by its own log. */
+static unsigned tunnels(struct live_server *behind)
+{
+    live_signal(behind->process, SIGTERM);
+    live_end(behind->process);
+    return (unsigned)live_count(&behind->process->out, "CONNECT localhost");
+}
+
+static void tool_goes_through_the_proxy_that_it_is_told(void **state)
+{
+    struct live_server *server = live_start_emulator(TOKEN, NULL), *behind;
+    char url[64], lower[80], upper[80];
+    (void)state;
+    behind = live_start_proxy("");
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", behind->port);
+    snprintf(lower, sizeof lower, "https_proxy=%s", url);
+    snprintf(upper, sizeof upper, "HTTPS_PROXY=%s", url);
+    expect_exit(run_tool(server, url, NULL, NULL), 0);
+    expect_exit(run_tool(server, NULL, lower, NULL), 0);
+    expect_exit(run_tool(server, NULL, upper, NULL), 0);
+    expect_exit(run_tool(server, NULL, lower, "no_proxy=elsewhere.test,127.0.0.1"), 0);
+    expect_exit(run_tool(server, url, "https_proxy=http://127.0.0.1:1", NULL), 0); /* the option outranks */
+    assert_int_equal(tunnels(behind), 5);
+}
+
+static void tool_goes_direct_where_no_proxy_is_wanted(void **state)
+{
+    struct live_server *server = live_start_emulator(TOKEN, NULL), *behind;
+    char lower[80];
+    (void)state;
+    behind = live_start_proxy("");
+    snprintf(lower, sizeof lower, "https_proxy=http://127.0.0.1:%u", behind->port);
+    expect_exit(run_tool(server, NULL, lower, "no_proxy=elsewhere.test, localhost"), 0);
+    expect_exit(run_tool(server, NULL, lower, "NO_PROXY=*"), 0);
+    expect_exit(run_tool(server, "none", lower, NULL), 0);
+    assert_int_equal(tunnels(behind), 0);
+}
+
+static void tool_tells_what_the_proxy_refuses(void **state)
+{
+    struct live_server *server = live_start_emulator(TOKEN, NULL);
+    struct live_server *asks = live_start_proxy("BasicAuth someone right\n"), *refuses;
+    struct live_process *process;
+    char url[96];
+    (void)state;
+    snprintf(url, sizeof url, "http://someone:r%%69ght@127.0.0.1:%u", asks->port);
+    expect_exit(run_tool(server, url, NULL, NULL), 0);
+    snprintf(url, sizeof url, "http://someone:not-the-password@127.0.0.1:%u", asks->port);
+    process = run_tool(server, url, NULL, NULL);
+    expect_exit(process, 5);
+    assert_true(live_contains(&process->err, "ConnectionError"));
+    assert_true(live_contains(&process->err, "proxy"));
+    assert_false(live_contains(&process->err, "not-the-password"));
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", asks->port);
+    process = run_tool(server, url, NULL, NULL);
+    expect_exit(process, 5);
+    assert_true(live_contains(&process->err, "407"));
+    live_kill(asks->process);
+    expect_exit(run_tool(server, url, NULL, NULL), 5);
+    refuses = live_start_proxy("ConnectPort 443\n");
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", refuses->port);
+    process = run_tool(server, url, NULL, NULL);
+    expect_exit(process, 5);
+    assert_true(live_contains(&process->err, "403"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -295,6 +391,9 @@ int main(void)
         TEST(proxy_that_dies_in_a_call_leaves_a_create_unknown),
         TEST(proxy_that_falls_silent_or_closes_is_told),
         TEST(plain_http_to_loopback_needs_no_proxy),
+        TEST(tool_goes_through_the_proxy_that_it_is_told),
+        TEST(tool_goes_direct_where_no_proxy_is_wanted),
+        TEST(tool_tells_what_the_proxy_refuses),
     };
     return cmocka_run_group_tests_name("proxy", tests, NULL, NULL);
 }
