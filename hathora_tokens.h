@@ -3997,9 +3997,9 @@ typedef struct htoki_op {
     htoki_http http;
     htoki_scan scan;
     htoki_body_form form;
-    bool wanted;        /* the answer is the documented success, so far */
-    bool finished, cut; /* the verdict is given; the raw body goes on past the work buffer */
-    bool capture;       /* the value at hand goes to the work buffer */
+    bool wanted;  /* the answer is the documented success, so far */
+    bool cut;     /* the raw body goes on past the work buffer */
+    bool capture; /* the value at hand goes to the work buffer */
     bool key_is_tokens, in_tokens, seen_tokens;
     char boolean;                   /* 't', 'f' or NUL */
     uint64_t item_count;            /* OrgTokens found so far */
@@ -4120,7 +4120,6 @@ static void htoki_op_note(htoki_op *op)
 static htoki_op_event htoki_op_fail(htoki_op *op, htok_reason reason, htok_phase phase, uint64_t offset)
 {
     htoki_fail_at(op->error, reason, phase, (int64_t)offset);
-    op->finished = true;
     return HTOKI_OP_FAILED;
 }
 
@@ -4202,7 +4201,6 @@ static htoki_op_event htoki_op_fail_model(htoki_op *op, htok_reason reason)
     char path[40];
     op->error->offset = (int64_t)op->scan.offset;
     htoki_fail_member(op->error, reason, htoki_op_path(op, path, sizeof path), "");
-    op->finished = true;
     return HTOKI_OP_FAILED;
 }
 
@@ -4243,7 +4241,6 @@ static void htoki_op_item_at_fault(htoki_op *op)
     htoki_put_char(&w, '.');
     htoki_put_text(&w, member);
     htoki_writer_end(&w);
-    op->finished = true;
 }
 
 /* An element of "tokens" is complete. */
@@ -4436,7 +4433,6 @@ static void htoki_op_sdk_error(htoki_op *op)
 /* The message is complete: the verdict. */
 static htoki_op_event htoki_op_end(htoki_op *op)
 {
-    op->finished = true;
     if (op->form == HTOKI_BODY_RAW) {
         htoki_op_sdk_error(op);
     } else if (!htoki_scan_finish(&op->scan)) {
@@ -8588,7 +8584,7 @@ struct htok_client {
                            the span of the first one is a flight to be sent, in the part that is free */
 
     /* the connection */
-    bool open, looking_up, over_tls, reused, send_failed, peer_closed;
+    bool open, looking_up, over_tls, reused, send_failed;
     int send_error;
     htoki_url url; /* of the call, and so of the connection once it is open */
 
@@ -8784,13 +8780,12 @@ static void htoki_disconnect(htok_client *c)
         return;
     }
 #if HTOKI_TLS
-    if (c->over_tls &&
-        (c->stage == HTOKI_STAGE_EXCHANGE || c->stage == HTOKI_STAGE_IDLE || c->stage == HTOKI_STAGE_ENDED)) {
+    if (c->over_tls && (c->stage == HTOKI_STAGE_EXCHANGE || c->stage == HTOKI_STAGE_ENDED)) {
         size_t len, moved;
         unsigned char *bytes;
         htoki_tls_close(&c->tls);
         bytes = htoki_tls_wire_out(&c->tls, &len);
-        if (bytes && len && !c->send_failed) {
+        if (bytes) {
             htoki_send(c, bytes, len, &moved);
         }
     }
@@ -8875,9 +8870,7 @@ static void htoki_attempt_failed(htok_client *c, bool keep)
     outcome.kind = e->kind;
     outcome.status = e->status;
     outcome.retry_after_ms = e->retry_after_ms;
-    outcome.permanent = htoki_is_certificate_reason(e->reason) || htoki_is_final_refusal(e->proxy_status) ||
-                        e->kind == HTOK_INVALID_REQUEST_ERROR || e->kind == HTOK_UNEXPECTED_CLIENT_ERROR ||
-                        e->kind == HTOK_REQUEST_ABORTED_ERROR;
+    outcome.permanent = htoki_is_certificate_reason(e->reason) || htoki_is_final_refusal(e->proxy_status);
     outcome.may_repeat = htoki_call_may_repeat(c) && c->op.item_count == 0;
     wait = htoki_retry_wait_ms(&c->retry, &outcome, c->attempt, now > c->started_ms ? now - c->started_ms : 0,
                                htoki_random(c));
@@ -8903,19 +8896,16 @@ static void htoki_attempt_fail(htok_client *c, htok_reason reason, htok_phase ph
 
 static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase phase, int os_error)
 {
-    if (c->error.kind == HTOK_OK) {
-        htoki_writer w = htoki_writer_make(c->error.detail, sizeof c->error.detail, 0);
-        const char *text = "";
-        bool to_proxy =
-            htoki_has_proxy(c) && (c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_TUNNEL);
+    htoki_writer w = htoki_writer_make(c->error.detail, sizeof c->error.detail, 0);
+    const char *text = "";
+    bool to_proxy = htoki_has_proxy(c) && (c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_TUNNEL);
 #if HTOKI_SOCKETS
-        text = htoki_os_error_text(os_error, phase);
+    text = htoki_os_error_text(os_error, phase);
 #endif
-        c->error.os_error = os_error;
-        htoki_put_text(&w, !to_proxy ? "" : *text ? "proxy: " : "proxy");
-        htoki_put_text(&w, text);
-        (void)htoki_writer_end(&w);
-    }
+    c->error.os_error = os_error;
+    htoki_put_text(&w, !to_proxy ? "" : *text ? "proxy: " : "proxy");
+    htoki_put_text(&w, text);
+    (void)htoki_writer_end(&w);
     htoki_attempt_fail(c, reason, phase);
 }
 
@@ -8942,7 +8932,6 @@ static htok_io htoki_receive(htok_client *c, void *bytes, size_t size, size_t *m
     htok_io io = c->transport.receive(c->transport.context, bytes, size, &detail);
     *moved = io == HTOK_IO_OK ? (detail.moved < size ? detail.moved : size) : 0;
     if (io == HTOK_IO_FAILED) {
-        c->peer_closed = true;
         if (c->send_failed) {
             detail.os_error = c->send_error;
         }
@@ -8968,8 +8957,9 @@ static bool htoki_op_event_done(htok_client *c, htoki_op_event event, bool unrea
         return true;
     }
     htoki_log_answer(c);
+    /* What a failed send left behind is still to be sent. */
     keep = htoki_http_keeps_connection(&c->op.http) && htoki_op_sent_all(&c->op) && !unread &&
-           !c->peer_closed && !c->send_failed && htoki_span_len(&c->out) == 0;
+           htoki_span_len(&c->out) == 0;
 #if HTOKI_TLS
     if (c->over_tls) {
         size_t len = 0;
@@ -8989,7 +8979,7 @@ static bool htoki_op_event_done(htok_client *c, htoki_op_event event, bool unrea
 static bool htoki_feed(htok_client *c, unsigned char *bytes, size_t len, size_t *consumed)
 {
     htoki_op_event event = htoki_op_input(&c->op, (const char *)bytes, len, consumed);
-    c->got_bytes = c->got_bytes || len != 0;
+    c->got_bytes = true; /* at once, or before an item */
     if (c->op.request.operation == HTOKI_CREATE_ORG_TOKEN) {
         htoki_wipe(bytes, *consumed);
     }
@@ -8999,8 +8989,7 @@ static bool htoki_feed(htok_client *c, unsigned char *bytes, size_t len, size_t 
 /* The stream has ended. */
 static void htoki_feed_end(htok_client *c, bool clean)
 {
-    c->peer_closed = true;
-    if (!c->op.finished && !c->op.http.final && (htoki_replace_stale(c) || c->send_failed)) {
+    if (!c->op.http.final && (htoki_replace_stale(c) || c->send_failed)) {
         if (c->stage == HTOKI_STAGE_EXCHANGE) {
             htoki_attempt_fail_os(c, HTOK_REASON_SEND_FAILED, HTOK_PHASE_SEND, c->send_error);
         }
@@ -9029,7 +9018,7 @@ static void htoki_send_plain(htok_client *c)
     size_t moved;
     int steps;
     for (steps = 0; steps < HTOKI_SENDS_PER_POLL; steps++) {
-        if (htoki_span_len(&c->out) == 0 && !c->send_failed) {
+        if (htoki_span_len(&c->out) == 0) {
             c->out.end = htoki_output_plain(c);
         }
         if (htoki_span_len(&c->out) == 0 ||
@@ -9114,7 +9103,7 @@ static void htoki_tls_send(htok_client *c)
             continue;
         }
         bytes = htoki_tls_wire_out(&c->tls, &len);
-        if (!bytes || len == 0 || htoki_send(c, bytes, len, &moved) != HTOK_IO_OK) {
+        if (!bytes || htoki_send(c, bytes, len, &moved) != HTOK_IO_OK) {
             return;
         }
         htoki_tls_wire_out_done(&c->tls, moved);
@@ -9128,7 +9117,7 @@ static void htoki_tls_send_request(htok_client *c)
     for (steps = 0; !c->send_failed && !htoki_op_sent_all(&c->op); steps++) {
         size_t room = 0, len;
         unsigned char *buffer = htoki_tls_data_out(&c->tls, &room);
-        if (!buffer || room == 0) {
+        if (!buffer) {
             break;
         }
         if (steps == HTOKI_SENDS_PER_POLL) {
@@ -9151,7 +9140,7 @@ static bool htoki_tls_read(htok_client *c)
 {
     size_t len = 0, used = 0;
     unsigned char *bytes = htoki_tls_data_in(&c->tls, &len);
-    if (!bytes || len == 0) {
+    if (!bytes) {
         if (c->op.item_count == 0) {
             return false;
         }
@@ -9211,7 +9200,7 @@ static void htoki_exchange_tls(htok_client *c)
     int steps;
     for (steps = 0; steps < 2 * HTOKI_RECEIVES_PER_POLL; steps++) {
         htoki_tls_send_request(c);
-        if (htoki_tls_read(c) || c->stage != HTOKI_STAGE_EXCHANGE || htoki_tls_receive(c)) {
+        if (htoki_tls_read(c) || htoki_tls_receive(c)) {
             return;
         }
     }
@@ -9408,7 +9397,7 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     bool proxied = htoki_has_proxy(c);
     htoki_error_clear(&c->error);
     c->error.attempts = c->attempt + 1;
-    c->sent_any = c->got_bytes = c->send_failed = c->peer_closed = false;
+    c->sent_any = c->got_bytes = c->send_failed = false;
     c->attempt_ms = c->replayed ? c->attempt_ms : now;
     if (!htoki_take_token(c, &request)) {
         htoki_end(c, false);
