@@ -240,7 +240,7 @@ typedef enum htok_kind {
     HTOK_SDK_ERROR,                 /* any other unwanted status or content type: SDKError */
     HTOK_RESPONSE_VALIDATION_ERROR, /* malformed, truncated or oversized HTTP or JSON: ResponseValidationError */
     HTOK_INVALID_REQUEST_ERROR,  /* an option or argument is wrong, nothing was sent: InvalidRequestError */
-    HTOK_CONNECTION_ERROR,       /* look-up, TCP, TLS, certificate: ConnectionError */
+    HTOK_CONNECTION_ERROR,       /* look-up, TCP, proxy, TLS, certificate: ConnectionError */
     HTOK_REQUEST_TIMEOUT_ERROR,  /* a deadline passed: RequestTimeoutError */
     HTOK_REQUEST_ABORTED_ERROR,  /* cancelled by the caller: RequestAbortedError */
     HTOK_UNEXPECTED_CLIENT_ERROR /* allocation or a hook failed: UnexpectedClientError */
@@ -501,7 +501,7 @@ typedef struct htok_logger htok_logger;
    is until htok_client_close(). */
 typedef struct htok_client_options {
     uint32_t timeout_ms;         /* one attempt, look-up to last byte; 0: 30000; HTOK_NO_TIMEOUT: none */
-    uint32_t connect_timeout_ms; /* look-up, TCP and TLS of one attempt; 0: 10000 */
+    uint32_t connect_timeout_ms; /* look-up, TCP, proxy and TLS of one attempt; 0: 10000 */
     const char *server_url;      /* https URL, a path is a prefix; NULL: HTOK_DEFAULT_SERVER_URL */
     const char *org_id;          /* default organization of every call */
     const char *token;           /* the dev token, with or without "Bearer "; NULL: no Authorization field */
