@@ -6219,7 +6219,8 @@ static bool htoki_identity_read(htoki_identity *id, htoki_bundle *b, htok_view *
         id->used += n;
     }
     *der = htoki_view((const char *)id->room + begin, id->used - begin);
-    return !b->failed && !b->inside;
+    HTOKI_ASSERT(!b->inside); /* the room is as large as all that base64 can give */
+    return !b->failed;
 }
 
 /* Whether this is one whole certificate; of the first its key is kept. */
@@ -6466,7 +6467,7 @@ static bool htoki_identity_matches(const htoki_identity *id, const htoki_root_ke
                memcmp(id->modulus.ptr, key->bytes, key->modulus_len) == 0;
     }
     len = br_ec_compute_pub(br_ec_get_default(), NULL, point, &id->key.ec);
-    return len != 0 && len == key->len && memcmp(point, key->bytes, len) == 0;
+    return len == key->len && memcmp(point, key->bytes, len) == 0;
 }
 
 /* Checks both texts, once, when the client is made. Leaves nothing decoded behind. */

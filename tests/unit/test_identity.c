@@ -393,6 +393,17 @@ static void the_chain_must_be_whole_certificates(void **state)
     text.len = chain.len;
     unit_add_text(&text, "-----END CERTIFICATE-----\n");
     check_verdict("an END alone", &text, &key, HTOK_REASON_CLIENT_CHAIN_MALFORMED, (int64_t)chain.len);
+    text.len = chain.len;
+    {
+        unit_text inner = {0}, broken = {0};
+        assert_true(cert.bytes[4] == 0x30 && cert.bytes[5] == 0x81);
+        unit_add(&inner, (const char *)cert.bytes + 4, 3 + (size_t)cert.bytes[6]);
+        unit_add_hex(&inner, "300a" OID_SIGNED, strlen("300a" OID_SIGNED));
+        der_wrap(&broken, 0x30, &inner);
+        cert_add_pem(&text, "CERTIFICATE", (const unsigned char *)broken.text, broken.len, "\n");
+        free(broken.text);
+    }
+    check_verdict("no signature", &text, &key, HTOK_REASON_CLIENT_CHAIN_MALFORMED, (int64_t)chain.len);
     unit_add(&der, "\x05\0", 2);
     text.len = chain.len;
     cert_add_pem(&text, "CERTIFICATE", (const unsigned char *)der.text, der.len, "\n");
@@ -513,9 +524,8 @@ static void a_signature_that_does_not_fit_is_none(void **state)
     check_number(a.vtable->do_sign(&a.vtable, br_sha256_ID, 32, data, sizeof data), 0, "too short");
     check_empty(&w, "too short");
     a.vtable->choose(&a.vtable, NULL, type_of(0, br_sha256_ID), &choice);
-    w.id->key.rsa.q[0] ^= 1; /* a number was changed in memory: BearSSL notices or not, the key is wiped */
-    w.id->key.rsa.n_bitlen = 8 * 255;
-    (void)a.vtable->do_sign(&a.vtable, br_sha256_ID, 32, data, sizeof data);
+    w.id->key.rsa.n_bitlen = 256;
+    check_number(a.vtable->do_sign(&a.vtable, br_sha256_ID, 32, data, sizeof data), 0, "no room for padding");
     check_empty(&w, "changed");
     world_end(&w);
     free(chain.text);

@@ -2409,7 +2409,7 @@ static void an_alert_behind_the_request_is_about_the_client_s_certificate(void *
                                  : kind == 0 ? HTOK_REASON_CLIENT_CERTIFICATE_MISSING
                                              : HTOK_REASON_CLIENT_CERTIFICATE_REFUSED;
             known += is_about;
-            if (number == 120 || (!is_about && number % 10 != 0)) {
+            if (number == 120 || (!is_about && number % 10 != 0 && number != 47)) {
                 continue;
             }
             snprintf(label, sizeof label, "%s, alert %u", asked[kind], number);
