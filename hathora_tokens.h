@@ -9986,13 +9986,16 @@ static void htoki_put_file(htok_error *e, const char *file)
     memcpy(e->detail, detail, sizeof detail);
 }
 
-static htok_kind htoki_no_trust(htok_error *e)
+/* reads: files could be read at all. */
+static htok_kind htoki_no_trust(htok_error *e, bool reads)
 {
     htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
-    htoki_put_trust_places(&w);
-    if (htoki_writer_end(&w) == 0) {
-        htoki_error_text(e->detail, sizeof e->detail, htoki_text("there is no place to look for them"));
+    if (reads || HTOKI_ROOT_STORE) {
+        htoki_put_trust_places(&w);
+    } else {
+        htoki_put_text(&w, "this build reads no files: set options.trust");
     }
+    (void)htoki_writer_end(&w);
     return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust", -1);
 }
 
@@ -10064,7 +10067,7 @@ static htok_kind htoki_load_trust(htok_client_options *o, const htok_files *file
         }
     }
     o->trust = htoki_view(NULL, 0);
-    return htoki_no_trust(e);
+    return htoki_no_trust(e, files->read != NULL);
 }
 
 /* Whether calls go to an https URL unless their own options say otherwise. */
@@ -10245,7 +10248,7 @@ static htok_kind htoki_prepare(htok_client *c, htoki_request *request, const hto
 #if HTOKI_TLS
         if (c->options.trust.len == 0) {
             if (c->owned_block) {
-                return htoki_no_trust(e);
+                return htoki_no_trust(e, HTOKI_FILES || c->options.files);
             }
             htoki_error_text(e->detail, sizeof e->detail,
                              htoki_text("htok_client_init() looks for none: set options.trust"));

@@ -607,6 +607,27 @@ static void the_system_s_first_bundle_of_use_is_taken(void **state)
     free(useless.text);
 }
 
+static void without_files_certificates_come_from_memory_alone(void **state)
+{
+    unit_world w;
+    htok_error e;
+    htok_files files;
+    (void)state;
+    files.context = NULL;
+    files.read = NULL;
+    unit_begin(&w);
+    w.transport.provides_tls = false;
+    w.options.files = &files;
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_TRUST_EMPTY);
+    check_text(e.detail, "this build reads no files: set options.trust", "detail");
+    w.options.trust_file = "roots.pem";
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_HOOK_MISSING);
+    assert_string_equal(e.path, "files");
+    assert_int_equal(w.memory_state.bytes_out, 0);
+}
+
 static void memory_for_the_system_s_bundle_may_be_missing(void **state)
 {
     unit_world w;
@@ -622,6 +643,10 @@ static void memory_for_the_system_s_bundle_may_be_missing(void **state)
     w.options.files = &files;
     w.options.server_url = "http://127.0.0.1:1";
     w.memory_state.fail_at = 1;
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_UNEXPECTED_CLIENT_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_ALLOCATION_FAILED);
+    w.memory_state.fail_at = w.memory_state.taken + 1;
+    w.options.trust_file = "roots.pem";
     assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_UNEXPECTED_CLIENT_ERROR);
     assert_int_equal(e.reason, HTOK_REASON_ALLOCATION_FAILED);
     assert_int_equal(w.memory_state.bytes_out, 0);
@@ -1066,6 +1091,7 @@ int main(int argc, char **argv)
 #endif
         cmocka_unit_test(a_system_without_certificates_is_told_with_every_path_tried),
         cmocka_unit_test(the_system_s_first_bundle_of_use_is_taken),
+        cmocka_unit_test(without_files_certificates_come_from_memory_alone),
         cmocka_unit_test(memory_for_the_system_s_bundle_may_be_missing),
         cmocka_unit_test(a_broken_file_of_certificates_is_named),
         cmocka_unit_test(a_file_of_expired_roots_is_refused_unless_allowed),
