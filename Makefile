@@ -67,7 +67,7 @@ check:
 	$(MAKE) -j$(JOBS) test-programs
 	JOBS=$(JOBS) sh tests/run.sh $(addprefix build/,$(TESTS)) $(addprefix build/san/,$(TESTS))
 
-test-programs: $(PLAIN) $(SANITIZED) build/sdk/installed build/certs/made
+test-programs: $(PLAIN) $(SANITIZED) build/sdk/installed build/certs/made build/certs/tls/made
 
 coverage:
 	sh tools/need.sh build coverage
@@ -199,7 +199,9 @@ build/sdk/installed: Makefile
 	touch $@
 
 # Remade on every run where a certificate is about to expire.
-.PHONY: build/certs/made
+.PHONY: build/certs/made build/certs/tls/made
 build/certs/made:
 	sh tests/certs.sh build/certs
+
+build/certs/tls/made:
 	sh tests/tls-certs.sh build/certs/tls
