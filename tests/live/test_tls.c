@@ -22,7 +22,7 @@
 
 /* ---- One case. ---- */
 
-enum { OK = 0, USAGE = 2, CONNECTION = 5 }; /* exit statuses of the tool */
+enum { OK = 0, USAGE = 2, HTTP = 4, CONNECTION = 5 }; /* exit statuses of the tool */
 
 typedef struct tls_case {
     const char *label;
@@ -137,7 +137,8 @@ static void serve(tls_server *server, const tls_case *c)
     server->of = c;
 }
 
-/* nginx with the same certificates: in one file, the server's first. server[0] may be a protocol. */
+/* nginx with the same certificates: in one file, the server's first. server[0] may be protocols, server[1] more
+   directives. */
 static void serve_by_nginx(tls_server *server, const tls_case *c)
 {
     char block[2048], chain[64];
@@ -157,9 +158,10 @@ static void serve_by_nginx(tls_server *server, const tls_case *c)
     i = (size_t)snprintf(block, sizeof block,
                          "default_type application/json; types {}\n"
                          "server { listen 127.0.0.1:@PORT@ ssl; listen [::1]:@PORT@ ssl; ssl_protocols %s;\n"
-                         "ssl_certificate %s; ssl_certificate_key %s/" FOLDER "/%s.key;\n"
+                         "ssl_certificate %s; ssl_certificate_key %s/" FOLDER "/%s.key; %s\n"
                          "location = /tokens/v1/orgs/org-1 { return 200 '{\"tokens\":[]}'; } }",
-                         c->server[0] ? c->server[0] : "TLSv1.2 TLSv1.3", path, here, c->certificate);
+                         c->server[0] ? c->server[0] : "TLSv1.2 TLSv1.3", path, here, c->certificate,
+                         c->server[1] ? c->server[1] : "");
     assert_true(i < sizeof block);
     nginx = live_start_nginx(block);
     server->process = nginx->process;
@@ -597,8 +599,8 @@ static void versions_suites_and_protocols(void **state)
         {"h2 or http/1.1", "good", .server = {"-alpn", "h2,http/1.1"}},
         {"h2 alone", "good", .server = {"-alpn", "h2"},
          FAILS(TLS_ALPN, "the server does not offer HTTP/1.1")},
-        {"client certificate", "good", .server = {"-Verify", "1"}, .status = CONNECTION,
-         .reason = HTOK_REASON_TLS_ALERT},
+        {"client certificate", "good", .server = {"-Verify", "1"},
+         FAILS(CLIENT_CERTIFICATE_MISSING, "; set client_chain and client_key")},
         {"client certificate, if there is one", "good", .server = {"-verify", "1"}},
         {"small fragments", "good", .server = {"-max_send_frag", "512"}},
     };
@@ -815,6 +817,44 @@ static void client_certificates_open_a_server(void **state)
     check_cases(cases, COUNT(cases), serve);
 }
 
+/* nginx lets the handshake pass, and answers with a page of its own instead. */
+static void client_certificates_open_nginx(void **state)
+{
+#define NGINX(directives) .server = { "TLSv1.2", directives " ssl_verify_depth 4;" }
+#define ASKED             NGINX("ssl_verify_client on; ssl_client_certificate ../../certs/tls/root.pem;")
+    static const tls_case cases[] = {
+        {.label = "P-256", .certificate = "good", ASKED, .client = "clientp256"},
+        {.label = "P-384", .certificate = "good", ASKED, .client = "clientp384"},
+        {.label = "RSA", .certificate = "rsa2048", ASKED, .trust = "rootrsa", .client = "clientrsa"},
+        {.label = "with an intermediate", .certificate = "good", ASKED, .client = "clientchain"},
+        {.label = "none",
+         .certificate = "good",
+         ASKED,
+         .status = HTTP,
+         .reason = HTOK_REASON_STATUS_ERROR,
+         .text = "400"},
+        {.label = "without its intermediate",
+         .certificate = "good",
+         ASKED,
+         .client = "clientbelow",
+         .status = HTTP,
+         .reason = HTOK_REASON_STATUS_ERROR,
+         .text = "400"},
+        {.label = "of another authority",
+         .certificate = "good",
+         ASKED,
+         .client = "clientother",
+         .status = HTTP,
+         .reason = HTOK_REASON_STATUS_ERROR,
+         .text = "400"},
+        {.label = "asked for and not demanded",
+         .certificate = "good",
+         NGINX("ssl_verify_client optional; ssl_client_certificate ../../certs/tls/root.pem;")},
+    };
+    (void)state;
+    check_cases(cases, COUNT(cases), serve_by_nginx);
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, live_teardown)
@@ -830,6 +870,7 @@ int main(int argc, char **argv)
         TEST(trust_without_use_is_told_before_anything_is_sent),
         TEST(a_clock_that_is_unknown_or_wrong),
         TEST(client_certificates_open_a_server),
+        TEST(client_certificates_open_nginx),
     };
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);
