@@ -3,6 +3,9 @@
 #ifndef UNIT_STACK_H
 #define UNIT_STACK_H
 
+#if defined(__unix__) || defined(__APPLE__)
+#define UNIT_STACK /* not elsewhere: it takes POSIX threads */
+
 #include <pthread.h>
 #include "unit.h"
 
@@ -35,4 +38,5 @@ static inline bool unit_stack_holds(const char *stack, const void *bytes, size_t
     return false;
 }
 
+#endif
 #endif

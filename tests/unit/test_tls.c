@@ -1400,6 +1400,7 @@ static void each_code_has_its_reason(void **state)
     }
 }
 
+#ifdef UNIT_STACK
 /* Runs on a stack that is searched afterwards. */
 static void *start_again(void *argument)
 {
@@ -1443,6 +1444,7 @@ static void the_master_secret_is_not_left_on_the_stack(void **state)
         pair_end(&p);
     }
 }
+#endif
 
 static void codes_have_bearssl_s_names(void **state)
 {
@@ -2595,7 +2597,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(closing_works_at_any_time_even_with_data_unread),
         cmocka_unit_test(nothing_is_left_of_a_connection),
         cmocka_unit_test(each_code_has_its_reason),
+#ifdef UNIT_STACK
         cmocka_unit_test(the_master_secret_is_not_left_on_the_stack),
+#endif
         cmocka_unit_test(codes_have_bearssl_s_names),
         cmocka_unit_test(every_code_has_a_name_and_a_sentence),
         cmocka_unit_test(hints_follow_what_is_known),
