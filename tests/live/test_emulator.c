@@ -1839,6 +1839,65 @@ static void killed_emulator_loses_no_acknowledged_token(void **state)
     live_clear(&acknowledged);
 }
 
+/* Every revocation that was answered with true is there after the kill, whenever it comes; so is every token. */
+static void killed_emulator_keeps_every_acknowledged_revocation(void **state)
+{
+    enum { TOKENS = 600, STEP = TOKENS / KILL_ROUNDS };
+    const char *path = live_path("state");
+    struct live_server *server = start("--state", path, "--quiet", "--tokens", "600", NULL);
+    char(*ids)[64] = (char(*)[64])calloc(TOKENS, sizeof *ids);
+    const char *at = answer;
+    size_t count = 0, round, i;
+    (void)state;
+    assert_non_null(ids);
+    assert_int_equal(ask(server, "GET", ORGS, NULL), 200);
+    while (count < TOKENS && (at = strstr(at, "\"orgTokenId\":\"")) != NULL) {
+        snprintf(ids[count++], sizeof *ids, "%.46s", at + 14);
+        at++;
+    }
+    assert_int_equal(count, TOKENS);
+    for (round = 0; round < KILL_ROUNDS; round++) {
+        const char *words[] = {"curl", "-sS", "--no-buffer", "--config", "-", NULL};
+        struct live_bytes config = {NULL, 0, 0};
+        struct live_command command;
+        struct live_process *revoker;
+        size_t revoked;
+        for (i = round * STEP; i < (round + 1) * STEP; i++) {
+            char line[1500];
+            snprintf(line, sizeof line,
+                     "%surl = \"%s" ORGS "/tokens/%s/revoke\"\ncacert = \"%s\"\nheader = \"" BEARER TOKEN
+                     "\"\nrequest = \"POST\"\nwrite-out = \"\\n\"\n",
+                     i != round * STEP ? "next\n" : "", server->url, ids[i], ca_file());
+            live_add_text(&config, line);
+        }
+        memset(&command, 0, sizeof command);
+        command.argv = words;
+        command.input = config.ptr;
+        command.input_len = config.len;
+        revoker = live_start(&command);
+        while (live_count(&revoker->out, "true\n") < 2 + 9 * round) {
+            live_await_output(revoker, "true\n", revoker->out.len);
+        }
+        live_kill(server->process);
+        live_end(revoker);
+        live_clear(&config);
+        revoked = live_count(&revoker->out, "true\n");
+        assert_true(revoked >= 2 + 9 * round);
+        server = start("--state", path, "--quiet", NULL);
+        assert_int_equal(ask(server, "GET", ORGS, NULL), 200);
+        assert_int_equal(occurrences(answer, "\"orgTokenId\""), TOKENS);
+        for (i = 0; i < revoked; i++) {
+            const char *token = strstr(answer, ids[round * STEP + i]);
+            assert_non_null(token);
+            if (strncmp(strstr(token, "\"status\":") + 9, "\"revoked\"", 9) != 0) {
+                fail_msg("round %zu: %s is active again", round, ids[round * STEP + i]);
+            }
+        }
+    }
+    stop(server);
+    free(ids);
+}
+
 /* ---- Its own authority. ---- */
 
 /* The emulator with --tls-self and up to four more words, the last NULL; at its first two lines. */
@@ -2022,6 +2081,7 @@ int main(void)
         LIVE_TEST(state_belongs_to_one_process),
         LIVE_TEST(full_disk_loses_nothing_that_was_acknowledged),
         LIVE_TEST(killed_emulator_loses_no_acknowledged_token),
+        LIVE_TEST(killed_emulator_keeps_every_acknowledged_revocation),
         LIVE_TEST(own_authority_serves_and_tells_a_command_that_works),
         LIVE_TEST(own_authority_keeps_no_key_on_the_disk),
         LIVE_TEST(own_authority_never_tells_a_chosen_token),
