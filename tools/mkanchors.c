@@ -440,15 +440,17 @@ static void print_anchor(const anchor *a, size_t number)
 static void print_source(const job *j)
 {
     size_t i, k, total = 0;
+    bool expired = false;
     for (i = 0; i < j->anchor_count; i++) {
         total += j->anchors[i].len;
+        expired = expired || j->anchors[i].expired;
     }
     printf("/* Trusted certificates for hathora_tokens.h, made by mkanchors. Do not edit.\n\n");
     for (i = 0; i < j->anchor_count; i++) {
         print_anchor(&j->anchors[i], i + 1);
     }
-    printf("\n   options.trust.ptr = (const char *)%s;\n   options.trust.len = sizeof %s; */\n", j->name,
-           j->name);
+    printf("\n   options.trust.ptr = (const char *)%s;\n   options.trust.len = sizeof %s;%s */\n", j->name,
+           j->name, expired ? "\n   options.expired_roots = true;" : "");
     printf("static const unsigned char %s[%lu] = {", j->name, (unsigned long)total);
     for (i = 0; i < j->anchor_count; i++) {
         printf("\n    /* %lu */", (unsigned long)(i + 1));

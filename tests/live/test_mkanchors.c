@@ -225,6 +225,8 @@ static void what_a_bundle_holds_in_vain_is_left_out_but_not_what_was_asked_for(v
     process = run_well("--expired", made("old.pem"), NULL, NULL, NULL);
     assert_true(live_contains(&process->out,
                               "valid        2010-01-01 00:00:00 to 2020-01-01 00:00:00 UTC, expired\n"));
+    assert_true(live_contains(&process->out, "   options.expired_roots = true; */\n"));
+    assert_false(live_contains(&root->out, "expired_roots"));
     process = run_at("SOURCE_DATE_EPOCH=1500000000", made("old.pem"), NULL, NULL, NULL, NULL);
     assert_int_equal(process->status, 0);
     assert_true(live_contains(&process->out, "to 2020-01-01 00:00:00 UTC\n"));
