@@ -3212,6 +3212,14 @@ static htok_reason htoki_http_field(htoki_http *h)
     return HTOK_REASON_NONE;
 }
 
+/* Overwrites the texts of fields once they have been read. */
+static void htoki_http_forget_texts(htoki_http *h)
+{
+    htoki_wipe(h->value, sizeof h->value);
+    htoki_wipe(h->note, sizeof h->note);
+    htoki_wipe(h->retry_after, sizeof h->retry_after);
+}
+
 /* An interim answer's head is over: what its fields said does not count for the final one. */
 static void htoki_http_forget_fields(htoki_http *h)
 {
@@ -8809,13 +8817,26 @@ static void htoki_disconnect(htok_client *c)
     htoki_log(c, "connection closed", htoki_view("", 0), "");
 }
 
+/* What the server may have sent back of the request's secrets, or a part of a created token, and nobody is shown. */
+static void htoki_forget_answer(htok_client *c)
+{
+    htoki_http_forget_texts(&c->op.http);
+    if (c->error.kind != HTOK_OK && !c->error.message.ptr && !c->error.body.ptr) {
+        htoki_wipe(c->work, c->options.work_bytes);
+    }
+}
+
 /* The call is over. The connection stays open only after an answer that left nothing behind. */
 static void htoki_end(htok_client *c, bool keep)
 {
     if (!keep) {
         htoki_disconnect(c);
     }
+<<<<<<< HEAD
     c->idle_ms = c->seen_ms;
+=======
+    htoki_forget_answer(c);
+>>>>>>> e267465 (Client: what a server sends back of the request's secrets, or of a created token in an answer that fails, is wiped)
     c->stage = HTOKI_STAGE_ENDED;
     c->verdict = c->error.kind == HTOK_OK ? HTOK_STATE_DONE : HTOK_STATE_FAILED;
     c->again = false;
@@ -8882,6 +8903,7 @@ static void htoki_attempt_failed(htok_client *c, bool keep)
     if (!keep) {
         htoki_disconnect(c);
     }
+    htoki_forget_answer(c);
     htoki_log_number(c, "trying again in ", (uint64_t)wait, " ms");
     c->attempt++;
     c->replayed = false;
@@ -8976,12 +8998,19 @@ static bool htoki_op_event_done(htok_client *c, htoki_op_event event, bool unrea
     return true;
 }
 
-/* Gives received bytes to the operation; what of a created token they hold is wiped once read. */
+/* Gives received bytes to the operation. All but the body of a list or revoke is wiped once read: it may hold a created
+   token, or what the server sends back of the request. */
 static bool htoki_feed(htok_client *c, unsigned char *bytes, size_t len, size_t *consumed)
 {
+    bool harmless = c->op.wanted && c->op.request.operation != HTOKI_CREATE_ORG_TOKEN;
     htoki_op_event event = htoki_op_input(&c->op, (const char *)bytes, len, consumed);
+<<<<<<< HEAD
     c->got_bytes = true; /* at once, or before an item */
     if (c->op.request.operation == HTOKI_CREATE_ORG_TOKEN) {
+=======
+    c->got_bytes = c->got_bytes || len != 0;
+    if (!harmless) {
+>>>>>>> e267465 (Client: what a server sends back of the request's secrets, or of a created token in an answer that fails, is wiped)
         htoki_wipe(bytes, *consumed);
     }
     return htoki_op_event_done(c, event, *consumed < len);

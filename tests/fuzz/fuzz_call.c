@@ -388,10 +388,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     call(&w, client, operation);
     if (operation == 1) {
         htok_client_wipe(client);
-        /* What stands in the head is no created token, nor is what stands in the body of another answer. */
-        memset(client->op.http.value, 0, sizeof client->op.http.value);
-        memset(client->op.http.note, 0, sizeof client->op.http.note);
-        memset(client->error.detail, 0, sizeof client->error.detail);
+        /* What stands in the body of another answer is no created token. */
         FUZZ_CHECK(!client->op.wanted || !fuzz_contains(block, bytes, PLAIN),
                    "a created token left in memory");
     }

@@ -1308,7 +1308,9 @@ static void strike(const walk *w, const moment *at, fault f, unsigned step)
     check_fault(w, &m, f, state, label);
     if (step % 4 == 0) {
         check(!unit_contains(world.block.bytes, BLOCK_BYTES, SECRET), "%s: the token is left", label);
-        htok_client_wipe(world.client);
+        if (state == HTOK_STATE_DONE) {
+            htok_client_wipe(world.client);
+        }
         check(!unit_contains(world.block.bytes, BLOCK_BYTES, PLAIN), "%s: a created token is left", label);
     }
     check_usable(w->tls && step % 64 == 0);
