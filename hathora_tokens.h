@@ -8832,11 +8832,8 @@ static void htoki_end(htok_client *c, bool keep)
     if (!keep) {
         htoki_disconnect(c);
     }
-<<<<<<< HEAD
-    c->idle_ms = c->seen_ms;
-=======
     htoki_forget_answer(c);
->>>>>>> e267465 (Client: what a server sends back of the request's secrets, or of a created token in an answer that fails, is wiped)
+    c->idle_ms = c->seen_ms;
     c->stage = HTOKI_STAGE_ENDED;
     c->verdict = c->error.kind == HTOK_OK ? HTOK_STATE_DONE : HTOK_STATE_FAILED;
     c->again = false;
@@ -9004,13 +9001,8 @@ static bool htoki_feed(htok_client *c, unsigned char *bytes, size_t len, size_t 
 {
     bool harmless = c->op.wanted && c->op.request.operation != HTOKI_CREATE_ORG_TOKEN;
     htoki_op_event event = htoki_op_input(&c->op, (const char *)bytes, len, consumed);
-<<<<<<< HEAD
     c->got_bytes = true; /* at once, or before an item */
-    if (c->op.request.operation == HTOKI_CREATE_ORG_TOKEN) {
-=======
-    c->got_bytes = c->got_bytes || len != 0;
     if (!harmless) {
->>>>>>> e267465 (Client: what a server sends back of the request's secrets, or of a created token in an answer that fails, is wiped)
         htoki_wipe(bytes, *consumed);
     }
     return htoki_op_event_done(c, event, *consumed < len);
