@@ -8509,14 +8509,14 @@ static bool htoki_root_store_has(HCERTSTORE store, PCCERT_CONTEXT root)
     return found != NULL;
 }
 
-/* The roots of Windows that may vouch for a server, in DER one after the other. Returns how many bytes they take,
-   writing those that fit into size. A root that is of no use here does not spoil the others. */
-static size_t htoki_root_store_read(unsigned char *out, size_t size)
+/* The roots of one store that may vouch for a server and are not in the other, in DER one after the other. Returns
+   how many bytes they take, writing those that fit into size. A root that is of no use here does not spoil the
+   others. */
+static size_t htoki_root_store_copy(HCERTSTORE roots, HCERTSTORE distrusted, unsigned char *out, size_t size)
 {
-    HCERTSTORE roots = CertOpenSystemStoreW(0, L"ROOT"), distrusted = CertOpenSystemStoreW(0, L"Disallowed");
     PCCERT_CONTEXT root = NULL;
     size_t len = 0;
-    while (roots && (root = CertEnumCertificatesInStore(roots, root)) != NULL) {
+    while ((root = CertEnumCertificatesInStore(roots, root)) != NULL) {
         htok_view der = htoki_view((const char *)root->pbCertEncoded, root->cbCertEncoded);
         htok_error ignored;
         htoki_error_clear(&ignored);
@@ -8529,6 +8529,14 @@ static size_t htoki_root_store_read(unsigned char *out, size_t size)
             len += der.len;
         }
     }
+    return len;
+}
+
+/* The same of the system's stores. */
+static size_t htoki_root_store_read(unsigned char *out, size_t size)
+{
+    HCERTSTORE roots = CertOpenSystemStoreW(0, L"ROOT"), distrusted = CertOpenSystemStoreW(0, L"Disallowed");
+    size_t len = roots ? htoki_root_store_copy(roots, distrusted, out, size) : 0;
     if (roots) {
         CertCloseStore(roots, 0);
     }
