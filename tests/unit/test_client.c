@@ -517,6 +517,77 @@ static void between_attempts_only_time_matters(void **state)
     unit_end(&w);
 }
 
+/* Asked before the next poll has seen it. */
+static void a_wait_has_an_end_where_the_clock_goes_far_back(void **state)
+{
+    unit_world w;
+    (void)state;
+    unit_begin(&w);
+    with_backoff(&w);
+    w.clock_state.now_ms = (uint64_t)1 << 40;
+    w.net.wires[0].replies[0] = BUSY;
+    w.net.wires[0].replies[1] = LIST_EMPTY;
+    unit_create(&w);
+    start_list(&w);
+    while (w.net.wires[0].given == 0) {
+        assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+    }
+    w.clock_state.now_ms = 5;
+    check_wait(&w, false, false, -1, UINT32_MAX - 1, "far back");
+    assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+    unit_end(&w);
+}
+
+/* Every other step says OK and moves nothing, and those that move bytes claim more than they were given room for. */
+static unsigned odd_steps;
+
+static htok_io odd_send(void *context, const void *bytes, size_t len, htok_io_detail *detail)
+{
+    htok_io io;
+    if (odd_steps++ % 2 == 0) {
+        return HTOK_IO_OK;
+    }
+    io = unit_send(context, bytes, len, detail);
+    detail->moved += detail->moved == len ? 1000 : 0;
+    return io;
+}
+
+static htok_io odd_receive(void *context, void *bytes, size_t size, htok_io_detail *detail)
+{
+    htok_io io;
+    if (odd_steps++ % 2 == 0) {
+        return HTOK_IO_OK;
+    }
+    io = unit_receive(context, bytes, size, detail);
+    detail->moved += detail->moved == size ? 1000 : 0;
+    return io;
+}
+
+static void a_transport_that_moves_nothing_or_claims_too_much_is_held_to_the_room_it_had(void **state)
+{
+    static char answer[4096];
+    unit_world w;
+    size_t len;
+    (void)state;
+    len = (size_t)snprintf(answer, sizeof answer,
+                           "HTTP/1.1 200 OK\r\n" UNIT_JSON "Content-Length: 3013\r\n\r\n{\"tokens\":");
+    memset(answer + len, ' ', 3000);
+    memcpy(answer + len + 3000, "[]}", 4);
+    unit_begin(&w);
+    w.transport.send = odd_send;
+    w.transport.receive = odd_receive;
+    w.slice_ms = 1; /* such a transport is ready at once */
+    w.options.record_bytes = w.options.send_bytes = 512;
+    w.net.wires[0].replies[0] = answer;
+    w.net.wires[0].replies[1] = LIST_EMPTY;
+    unit_create(&w);
+    start_list(&w);
+    unit_finish(&w);
+    check_error(&w, HTOK_REASON_NONE, HTOK_PHASE_NONE, "odd");
+    check_number(unit_requests(&w.net.wires[0].sent), 1, "requests");
+    unit_end(&w);
+}
+
 static void a_transport_may_have_no_descriptor(void **state)
 {
     unit_world w;
@@ -712,6 +783,22 @@ static void the_random_part_of_a_wait_comes_from_the_entropy_hook(void **state)
         check_number(w.waited_ms, rows[i].waited_ms, "random part");
         unit_end(&w);
     }
+}
+
+static void without_entropy_the_random_part_of_a_wait_is_the_mean(void **state)
+{
+    unit_world w;
+    (void)state;
+    unit_begin(&w);
+    with_backoff(&w);
+    w.entropy.fill = NULL; /* which TLS alone needs */
+    w.net.wires[0].replies[0] = BUSY;
+    w.net.wires[0].replies[1] = LIST_EMPTY;
+    unit_create(&w);
+    start_list(&w);
+    assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+    assert_int_equal(w.waited_ms, 500);
+    unit_end(&w);
 }
 
 static void retries_end_with_the_last_answer_once_time_is_up(void **state)
@@ -1063,11 +1150,12 @@ static void a_retry_after_date_needs_a_known_time(void **state)
 {
     int known;
     (void)state;
-    for (known = 0; known < 2; known++) {
+    for (known = 0; known < 3; known++) {
         unit_world w;
         unit_begin(&w);
         with_backoff(&w);
         w.clock_state.unknown = !known;
+        w.clock.unix_seconds = known < 2 ? w.clock.unix_seconds : NULL;
         w.clock_state.unix_seconds = 784111777;
         w.net.wires[0].replies[0] =
             "HTTP/1.1 503 x\r\nRetry-After: Sun, 06 Nov 1994 08:49:40 GMT\r\nContent-Length: 0\r\n\r\n";
@@ -1075,7 +1163,7 @@ static void a_retry_after_date_needs_a_known_time(void **state)
         unit_create(&w);
         start_list(&w);
         assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
-        check_number(w.waited_ms, known ? 3000 : 0, known ? "known" : "unknown");
+        check_number(w.waited_ms, known == 1 ? 3000 : 0, known == 1 ? "known" : "unknown");
         unit_end(&w);
     }
 }
@@ -1789,6 +1877,23 @@ static void an_empty_list_needs_no_memory(void **state)
     unit_end(&w);
 }
 
+static void a_list_is_collected_only_where_there_is_a_place(void **state)
+{
+    unit_world w;
+    htok_org_token_list list;
+    (void)state;
+    memset(&list, 0, sizeof list);
+    unit_begin(&w);
+    unit_create(&w);
+    assert_int_equal(htok_collect_org_tokens(NULL, NULL, &list), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(htok_collect_org_tokens(w.client, NULL, NULL), HTOK_INVALID_REQUEST_ERROR);
+    list.bytes = 1;
+    assert_int_equal(htok_collect_org_tokens(w.client, NULL, &list), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(w.net.count, 0);
+    assert_int_equal(htok_client_poll(w.client), HTOK_STATE_IDLE);
+    unit_end(&w);
+}
+
 static void a_list_that_breaks_collects_nothing(void **state)
 {
     unit_world w;
@@ -1861,6 +1966,8 @@ static void blocking_calls_need_something_to_wait_on(void **state)
     assert_int_equal(htok_revoke_org_token(w.client, "x", NULL, &revoked), HTOK_INVALID_REQUEST_ERROR);
     assert_int_equal(htok_client_error(w.client)->reason, HTOK_REASON_HOOK_MISSING);
     assert_false(revoked);
+    assert_int_equal(htok_get_org_tokens(w.client, NULL, NULL, NULL), HTOK_INVALID_REQUEST_ERROR);
+    assert_string_equal(htok_client_error(w.client)->path, "transport.wait");
     assert_int_equal(w.net.count, 0);
     unit_end(&w);
 }
@@ -2070,6 +2177,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_clock_that_goes_back_holds_no_call),
         cmocka_unit_test(waits_name_descriptor_direction_and_time),
         cmocka_unit_test(between_attempts_only_time_matters),
+        cmocka_unit_test(a_wait_has_an_end_where_the_clock_goes_far_back),
+        cmocka_unit_test(a_transport_that_moves_nothing_or_claims_too_much_is_held_to_the_room_it_had),
         cmocka_unit_test(a_transport_may_have_no_descriptor),
         cmocka_unit_test(no_client_has_nothing_to_wait_for),
         cmocka_unit_test(failures_to_connect_are_told_apart),
@@ -2079,6 +2188,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_send_that_failed_without_an_answer_is_told),
         cmocka_unit_test(statuses_are_tried_again_after_the_policys_waits),
         cmocka_unit_test(the_random_part_of_a_wait_comes_from_the_entropy_hook),
+        cmocka_unit_test(without_entropy_the_random_part_of_a_wait_is_the_mean),
         cmocka_unit_test(retries_end_with_the_last_answer_once_time_is_up),
         cmocka_unit_test(by_default_nothing_is_tried_again),
         cmocka_unit_test(a_calls_policy_outranks_the_clients),
@@ -2114,6 +2224,7 @@ int main(int argc, char **argv)
 #ifdef UNIT_BLOCKING
         cmocka_unit_test(a_list_is_collected_all_or_nothing_in_the_bytes_needed),
         cmocka_unit_test(an_empty_list_needs_no_memory),
+        cmocka_unit_test(a_list_is_collected_only_where_there_is_a_place),
         cmocka_unit_test(a_list_that_breaks_collects_nothing),
         cmocka_unit_test(blocking_calls_give_what_the_steps_give),
         cmocka_unit_test(blocking_calls_need_something_to_wait_on),

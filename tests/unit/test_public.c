@@ -227,6 +227,42 @@ static void good_options_are_taken(void **state)
     htok_client_close(w.client);
 }
 
+static void a_transport_needs_all_its_functions_but_the_wait(void **state)
+{
+    static char block[HTOK_CLIENT_BYTES];
+    unsigned missing;
+    (void)state;
+    for (missing = 0; missing < 6; missing++) {
+        unit_world w;
+        htok_error e;
+        htok_kind kind;
+        unit_begin(&w);
+        w.transport.open = missing == 0 ? NULL : w.transport.open;
+        w.transport.connect = missing == 1 ? NULL : w.transport.connect;
+        w.transport.send = missing == 2 ? NULL : w.transport.send;
+        w.transport.receive = missing == 3 ? NULL : w.transport.receive;
+        w.transport.close = missing == 4 ? NULL : w.transport.close;
+        w.transport.wait = missing == 5 ? NULL : w.transport.wait;
+        kind = htok_client_init(&w.client, block, sizeof block, &w.options, &e);
+        check_number(kind, missing < 5 ? HTOK_INVALID_REQUEST_ERROR : HTOK_OK, "missing");
+        check_number(e.reason, missing < 5 ? HTOK_REASON_HOOK_MISSING : HTOK_REASON_NONE, "missing");
+        check_text(e.path, missing < 5 ? "transport" : "", "missing");
+        htok_client_close(w.client);
+    }
+}
+
+static void a_transport_that_provides_tls_needs_no_entropy(void **state)
+{
+    static char block[HTOK_CLIENT_BYTES];
+    unit_world w;
+    htok_error e;
+    (void)state;
+    unit_begin(&w);
+    w.options.entropy = &entropy_without_fill;
+    assert_int_equal(htok_client_init(&w.client, block, sizeof block, &w.options, &e), HTOK_OK);
+    htok_client_close(w.client);
+}
+
 static void null_arguments_are_refused(void **state)
 {
     static char block[HTOK_CLIENT_BYTES];
@@ -426,6 +462,12 @@ static void creating_releases_what_it_took_when_it_fails(void **state)
     assert_int_equal(e.reason, HTOK_REASON_HOOK_MISSING);
     assert_string_equal(e.path, "allocator");
     unit_begin(&w);
+    w.allocator.allocate = NULL;
+    assert_int_equal(htok_client_create(&w.client, &w.options, NULL), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_HOOK_MISSING);
+    assert_string_equal(e.path, "allocator");
+    unit_begin(&w);
     w.options.record_bytes = 1;
     assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
     assert_string_equal(e.path, "record_bytes");
@@ -505,6 +547,26 @@ static void trust_from_a_file_is_read_once_and_told_when_it_cannot_be(void **sta
     assert_int_equal(w.memory_state.bytes_out, 0);
 }
 #endif
+
+static void without_a_hook_for_files_none_is_read(void **state)
+{
+    unit_world w;
+    htok_error e;
+    htok_files files = {NULL, NULL};
+    (void)state;
+    unit_begin(&w);
+    w.transport.provides_tls = false;
+    w.options.files = &files;
+    w.options.trust_file = "roots.pem";
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_HOOK_MISSING);
+    assert_string_equal(e.path, "files");
+    w.options.trust_file = NULL;
+    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(e.reason, HTOK_REASON_TRUST_EMPTY);
+    assert_string_equal(e.detail, "this build reads no files: set options.trust");
+    assert_int_equal(w.memory_state.bytes_out, 0);
+}
 
 /* The lists of the systems differ; each is told whole. */
 static void a_system_without_certificates_is_told_with_every_path_tried(void **state)
@@ -818,6 +880,11 @@ static void a_calls_retry_policy_takes_the_clients_where_it_is_zero(void **state
     assert_int_equal(r.max_interval_ms, 60000);
     assert_true(r.retry_connection_errors);
     assert_string_equal(r.codes, "418");
+    call.retry.retry_connection_errors = true;
+    w.client->options.retry.retry_connection_errors = false;
+    assert_true(htoki_call_retry(w.client, &call).retry_connection_errors);
+    call.retry.retry_connection_errors = false;
+    assert_false(htoki_call_retry(w.client, &call).retry_connection_errors);
     call.retry.strategy = HTOK_RETRY_BACKOFF;
     call.retry.repeat = HTOK_REPEAT_IDEMPOTENT;
     call.retry.initial_interval_ms = 8;
@@ -1077,6 +1144,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_wrong_option_is_refused_by_name),
         cmocka_unit_test(good_options_are_taken),
+        cmocka_unit_test(a_transport_needs_all_its_functions_but_the_wait),
+        cmocka_unit_test(a_transport_that_provides_tls_needs_no_entropy),
         cmocka_unit_test(null_arguments_are_refused),
 #ifdef UNIT_BLOCKING
         cmocka_unit_test(default_options_work_without_any),
@@ -1089,6 +1158,7 @@ int main(int argc, char **argv)
 #ifndef UNIT_SMALL_MEMORY
         cmocka_unit_test(trust_from_a_file_is_read_once_and_told_when_it_cannot_be),
 #endif
+        cmocka_unit_test(without_a_hook_for_files_none_is_read),
         cmocka_unit_test(a_system_without_certificates_is_told_with_every_path_tried),
         cmocka_unit_test(the_system_s_first_bundle_of_use_is_taken),
         cmocka_unit_test(without_files_certificates_come_from_memory_alone),

@@ -1617,6 +1617,7 @@ typedef struct peer {
     bool proxied;    /* a proxy stands before it */
     bool tunnel;     /* and has let this connection through */
     char opened[64]; /* where the last connection went */
+    size_t sends, stall_from, stall_to, fail_from; /* sends, counted; some take nothing, some fail; 0: none */
     unsigned opens;
     unit_text connect; /* what the proxy got */
     br_ssl_session_cache_lru cache;
@@ -1693,6 +1694,13 @@ static htok_io peer_send(void *context, const void *bytes, size_t len, htok_io_d
     peer *q = (peer *)context;
     size_t room;
     unsigned char *in = br_ssl_engine_recvrec_buf(&q->p.server.eng, &room);
+    if (++q->sends >= q->fail_from && q->fail_from != 0) {
+        detail->os_error = 32;
+        return HTOK_IO_FAILED;
+    }
+    if (q->sends >= q->stall_from && q->sends < q->stall_to) {
+        return HTOK_IO_AGAIN;
+    }
     if (q->proxied && !q->tunnel) {
         unit_add(&q->connect, (const char *)bytes, len);
         q->tunnel = q->connect.len > 4 && strcmp(q->connect.text + q->connect.len - 4, "\r\n\r\n") == 0;
@@ -1787,6 +1795,89 @@ static void peer_end(peer *q)
     free(q->out.text);
     free(q->connect.text);
     pair_end(&q->p);
+}
+
+static void a_send_that_takes_nothing_only_delays(void **state)
+{
+    size_t from;
+    (void)state;
+    for (from = 1; from < 12; from++) {
+        static peer q;
+        unit_world w;
+        peer_begin(&q, LENGTH_HEAD, false, SIZE_MAX, HTOK_IO_AGAIN);
+        q.stall_from = from;
+        q.stall_to = from + 3;
+        check_number(list_over(&q, &w), HTOK_REASON_NONE, "stalled");
+        unit_end(&w);
+        peer_end(&q);
+    }
+}
+
+/* Many records are needed for one request, more than one poll sends. */
+static void a_long_request_leaves_in_records_of_the_buffers_size(void **state)
+{
+    static char value[3001];
+    htok_header headers[5];
+    size_t fail, i;
+    (void)state;
+    memset(value, 'v', sizeof value - 1);
+    for (i = 0; i < UNIT_COUNT(headers); i++) {
+        headers[i].name = "X-Long";
+        headers[i].value = value;
+    }
+    for (fail = 0; fail < 40; fail += fail ? 5 : 3) {
+        static peer q;
+        unit_world w;
+        peer_begin(&q, LENGTH_HEAD, false, SIZE_MAX, HTOK_IO_AGAIN);
+        world_over(&q, &w);
+        q.fail_from = fail;
+        w.options.send_bytes = 512;
+        w.options.headers = headers;
+        w.options.header_count = UNIT_COUNT(headers);
+        assert_true(br_ssl_server_reset(&q.p.server));
+        unit_create(&w);
+        assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+        if (fail == 0) {
+            assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+            check(q.sends > 30, "%d sends", (int)q.sends);
+            check(q.p.received.len > 15000, "%d bytes", (int)q.p.received.len);
+        } else {
+            while (q.sends < fail) {
+                assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+            }
+            assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING); /* an answer may come */
+            q.end = HTOK_IO_CLOSED;
+            q.cut = q.given;
+            assert_int_equal(unit_finish(&w), HTOK_STATE_FAILED);
+            check_text(htok_reason_name(htok_client_error(w.client)->reason),
+                       fail < 10 ? "TLS_CLOSED" : "SEND_FAILED", "a failed send");
+            check_number(htok_client_error(w.client)->os_error, fail < 10 ? 0 : 32, "its error");
+        }
+        unit_end(&w);
+        peer_end(&q);
+    }
+}
+
+static void a_server_may_be_named_by_its_address(void **state)
+{
+    static const char *const urls[] = {"https://127.0.0.1", "https://127.0.0.2"};
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(urls); i++) {
+        static peer q;
+        unit_world w;
+        peer_begin(&q, LENGTH_HEAD, false, SIZE_MAX, HTOK_IO_AGAIN);
+        world_over(&q, &w);
+        w.options.server_url = urls[i];
+        assert_true(br_ssl_server_reset(&q.p.server));
+        unit_create(&w);
+        assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+        unit_finish(&w);
+        check_number(htok_client_error(w.client)->reason,
+                     i == 0 ? HTOK_REASON_NONE : HTOK_REASON_CERTIFICATE_NAME, urls[i]);
+        unit_end(&w);
+        peer_end(&q);
+    }
 }
 
 static void a_stream_that_ends_anywhere_is_told_by_where(void **state)
@@ -2603,6 +2694,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(codes_have_bearssl_s_names),
         cmocka_unit_test(every_code_has_a_name_and_a_sentence),
         cmocka_unit_test(hints_follow_what_is_known),
+        cmocka_unit_test(a_send_that_takes_nothing_only_delays),
+        cmocka_unit_test(a_long_request_leaves_in_records_of_the_buffers_size),
+        cmocka_unit_test(a_server_may_be_named_by_its_address),
         cmocka_unit_test(a_stream_that_ends_anywhere_is_told_by_where),
         cmocka_unit_test(a_body_until_the_end_needs_a_close_notify),
         cmocka_unit_test(a_tunnel_carries_the_call_and_keeps_secrets_apart),
