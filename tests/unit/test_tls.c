@@ -2004,6 +2004,35 @@ static void a_tunnel_carries_the_call_and_keeps_secrets_apart(void **state)
     peer_end(&q);
 }
 
+/* What breaks inside the tunnel is not laid at the proxy's door. */
+static void a_connection_that_breaks_in_the_tunnel_is_the_servers(void **state)
+{
+    static const htok_proxy proxy = {"proxy.test", 3128, NULL, NULL};
+    static peer q;
+    static unit_world w;
+    size_t cut, inside = 0;
+    (void)state;
+    for (cut = 0; cut < 900; cut += 60) {
+        const htok_error *e;
+        peer_begin(&q, LENGTH_HEAD, false, cut, HTOK_IO_FAILED);
+        q.proxied = true;
+        world_over(&q, &w);
+        w.options.proxy = &proxy;
+        assert_true(br_ssl_server_reset(&q.p.server));
+        unit_create(&w);
+        assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+        if (unit_finish(&w) == HTOK_STATE_FAILED) {
+            e = htok_client_error(w.client);
+            check_number(e->reason, HTOK_REASON_RECEIVE_FAILED, "reason");
+            check_number(strncmp(e->detail, "proxy", 5) == 0, e->phase == HTOK_PHASE_PROXY, e->detail);
+            inside += e->phase != HTOK_PHASE_PROXY;
+        }
+        unit_end(&w);
+        peer_end(&q);
+    }
+    check(inside > 3, "%u cuts inside the tunnel", (unsigned)inside);
+}
+
 /* ---- Sessions: how long, and from one client to the next. ---- */
 
 /* A peer whose leaf, and whose root, end then (NULL: in 2039), and a client for it at NOW: 2026-11-24 06:00:00. */
@@ -2089,7 +2118,7 @@ static void there_is_nothing_to_export_where_nothing_was_verified(void **state)
     unsigned i;
     (void)state;
     check_number(htok_client_export_session(NULL, bytes, sizeof bytes), 0, "no client");
-    for (i = 0; i < 8; i++) {
+    for (i = 0; i < 9; i++) {
         char label[16];
         snprintf(label, sizeof label, "case %u", i);
         session_begin(&q, &w, NULL, NULL);
@@ -2108,6 +2137,9 @@ static void there_is_nothing_to_export_where_nothing_was_verified(void **state)
             check_number(export_from(&w, bytes), 0, label);
         } else if (i == 4) {
             w.clock_state.unix_seconds += 86401;
+            check_number(export_from(&w, bytes), 0, label);
+        } else if (i == 7) { /* the year 10000 */
+            w.clock_state.unix_seconds = 253402300800;
             check_number(export_from(&w, bytes), 0, label);
         } else if (i == 5) { /* another origin */
             memset(&call, 0, sizeof call);
@@ -2700,6 +2732,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_stream_that_ends_anywhere_is_told_by_where),
         cmocka_unit_test(a_body_until_the_end_needs_a_close_notify),
         cmocka_unit_test(a_tunnel_carries_the_call_and_keeps_secrets_apart),
+        cmocka_unit_test(a_connection_that_breaks_in_the_tunnel_is_the_servers),
         cmocka_unit_test(a_session_goes_on_in_the_next_client),
         cmocka_unit_test(there_is_nothing_to_export_where_nothing_was_verified),
         cmocka_unit_test(a_session_cut_or_changed_anywhere_is_refused),

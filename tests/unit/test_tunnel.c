@@ -118,6 +118,8 @@ static const answer_row answers[] = {
      HTOK_REASON_PROXY_AUTHENTICATION, 407, "none were given"},
     {"HTTP/1.1 407 x\r\nProxy-Authenticate: Negotiate, BASIC realm=\"p\"\r\n\r\n", "u",
      HTOK_REASON_PROXY_AUTHENTICATION, 407, "those given are refused"},
+    {"HTTP/1.1 407 x\r\nProxy-Authenticate: Basic\r\nProxy-Authenticate: NTLM\r\n\r\n", "u",
+     HTOK_REASON_PROXY_AUTHENTICATION, 407, "those given are refused"},
     {"HTTP/1.1 407 x\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: basic\r\n\r\n", "u",
      HTOK_REASON_PROXY_AUTHENTICATION, 407, "those given are refused"},
     {"HTTP/1.1 407 x\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\tBasics\r\n\r\n", "u",
@@ -678,7 +680,8 @@ static void good_proxies_are_taken(void **state)
         unit_world w;
         proxied_begin(&w);
         proxy.host = hosts[i];
-        proxy.password = i % 2 ? "p\xff\xfe" : NULL;
+        proxy.user = i % 3 ? USER : NULL;
+        proxy.password = i % 3 == 1 ? "p\xff\xfe" : NULL;
         unit_create(&w);
         assert_ptr_equal(htok_client_effective_options(w.client)->proxy, &proxy);
         unit_end(&w);
