@@ -133,8 +133,8 @@ function zsh(    i, spec, action, both) {
             print "    " quoted(spec "[" bracketed(help[i]) "]" action) " \\"
         }
     }
-    if (commands != "") print "    " quoted("1:command:(" commands ")") " \\"
-    print "    " quoted("*:: :")
+    # No rule for what stands behind the command: with one, zsh offers no options there.
+    print "    " (commands == "" ? "" : quoted("1:command:(" commands ")"))
 }
 
 function fish(    i, line, seen) {

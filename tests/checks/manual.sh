@@ -147,6 +147,36 @@ fish_offers() {
     fi
 }
 
+# zsh_completes LINE END: a terminal's zsh, asked by the tabulator key, adds END.
+zsh_completes() {
+    # The inner shell expands.
+    # shellcheck disable=SC2016
+    if LINE=$1 END=$2 timeout 20 zsh -fc '
+        zmodload zsh/zpty
+        zpty shell zsh -f -i
+        zpty -w shell "PS1=; fpath=($1 \$fpath); autoload -U compinit; compinit -u -d $1/dump; print REA\DY"
+        zpty -r shell line "*READY*"
+        zpty -n -w shell "$LINE"$'"'\\t'"'
+        zpty -r shell line "*$END*"
+        zpty -d shell' zsh "$PWD/$out/zsh" >"$out/problems" 2>&1; then
+        echo "ok zsh completes '$1'"
+    else
+        echo "not ok zsh completes '$1' with $2"
+        sed 's/^/    /' "$out/problems"
+        status=1
+    fi
+}
+
+mkdir "$out/zsh"
+for tool in hathora-tokens hathora-emulator; do
+    cp "$out/$tool.zsh" "$out/zsh/_$tool"
+done
+zsh_completes 'hathora-tokens li' st
+zsh_completes 'hathora-tokens list --stat' us
+zsh_completes 'hathora-tokens revoke id --dr' y-run
+zsh_completes 'hathora-tokens create --scope load' -balancer:access
+zsh_completes 'hathora-emulator --tl' s-self
+
 fish_offers hathora-tokens 'hathora-tokens ro' rotate
 fish_offers hathora-tokens 'hathora-tokens list --sta' --status
 fish_offers hathora-tokens 'hathora-tokens create --scope builds:r' builds:read-write
