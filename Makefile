@@ -17,6 +17,10 @@ COMMANDS = $(filter hathora-%,$(TOOLS))
 BEARSSL = -lbearssl
 CMOCKA = -lcmocka
 
+# The memory sanitizer needs a BearSSL that is built with it; see tools/bearssl.sh.
+SANITIZE_MEMORY = -O1 -g -fno-omit-frame-pointer -fsanitize=memory -fsanitize-memory-track-origins
+BEARSSL_MEMORY = build/bear-msan/libbearssl.a
+
 # Our own default flags do not reach the sanitized builds; yours do.
 SAN_CFLAGS = $(SANITIZE) $(if $(filter file,$(origin CFLAGS)),,$(CFLAGS))
 SAN_CXXFLAGS = $(SANITIZE) $(if $(filter file,$(origin CXXFLAGS)),,$(CXXFLAGS))
@@ -33,6 +37,7 @@ TESTS = $(patsubst %.c,%,$(wildcard tests/unit/test_*.c tests/live/test_*.c))
 HARNESS = $(filter-out tests/live/test_%.c,$(wildcard tests/live/*.c))
 PLAIN = $(addprefix build/,$(TOOLS) $(EXAMPLES) $(TESTS))
 SANITIZED = $(addprefix build/san/,$(TOOLS) $(EXAMPLES) $(TESTS))
+MEMORY = $(addprefix build/msan/,$(filter tests/unit/%,$(TESTS)))
 COVERED = $(patsubst tests/unit/%.c,build/coverage/%,$(wildcard tests/unit/test_*.c))
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
 OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.[ch] examples/*.cpp)
@@ -45,7 +50,7 @@ all: $(addprefix build/,$(TOOLS))
 help:
 	@echo 'make all       build/hathora-tokens, build/hathora-emulator and build/mkanchors'
 	@echo 'make need      install what building, testing and linting lack (Debian)'
-	@echo 'make check     build and run all tests, plain and sanitized; installs what they lack'
+	@echo 'make check     build and run all tests, plain and sanitized, and fuzz; installs what they lack'
 	@echo 'make coverage  lines and branches of the header that the plain unit tests and transcripts reach'
 	@echo 'make mutate    MUTANTS (360) small changes to the header, chosen by SEED (1): do the tests notice?'
 	@echo 'make demo      list, create and revoke against a local emulator over verified TLS'
@@ -55,6 +60,7 @@ help:
 	@echo 'make longest-poll  measure the longest time that one poll takes, and where'
 	@echo 'make lint      formatting, shell scripts, static analysis (gcc, clang, cppcheck), valgrind'
 	@echo 'make fuzz      run each fuzz target for FUZZ_SECONDS (180); fuzz-replay: their seeds alone'
+	@echo 'make fuzz-msan the same with the memory sanitizer, BearSSL included; msan: the unit tests with it'
 	@echo 'make port      build and test every other target (tests/port/*.conf); port-NAME: one of them'
 	@echo 'make clean     remove the programs, and all that the targets above left in build/'
 	@echo 'make help      this list'
@@ -63,11 +69,11 @@ need:
 	sh tools/need.sh build demo test lint
 
 check:
-	sh tools/need.sh build demo test
+	sh tools/need.sh build demo test source
 	$(MAKE) -j$(JOBS) test-programs
-	JOBS=$(JOBS) sh tests/run.sh $(addprefix build/,$(TESTS)) $(addprefix build/san/,$(TESTS))
+	JOBS=$(JOBS) sh tests/run.sh $(addprefix build/,$(TESTS)) $(addprefix build/san/,$(TESTS)) $(MEMORY)
 
-test-programs: $(PLAIN) $(SANITIZED) build/sdk/installed build/certs/made build/certs/tls/made
+test-programs: $(PLAIN) $(SANITIZED) $(MEMORY) build/sdk/installed build/certs/made build/certs/tls/made
 
 coverage:
 	sh tools/need.sh build coverage
@@ -172,6 +178,15 @@ build/san/tests/unit/%: tests/unit/%.c $(HEADERS)
 build/coverage/%: tests/unit/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	gcc $(OUR_C) -O0 --coverage -fkeep-static-functions $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
+
+$(BEARSSL_MEMORY): tools/bearssl.sh
+	JOBS=$(JOBS) sh tools/bearssl.sh msan clang ar $(SANITIZE_MEMORY)
+	@touch $@
+
+build/msan/tests/unit/%: tests/unit/%.c $(HEADERS) $(BEARSSL_MEMORY)
+	@mkdir -p $(@D)
+	clang $(OUR_C) -isystem build/inc $(SANITIZE_MEMORY) -fno-sanitize-recover=all $(CPPFLAGS) -o $@ $< $(LDFLAGS) \
+	    $(CMOCKA) $(BEARSSL_MEMORY) $(LDLIBS)
 
 build/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
 	@mkdir -p $(@D)
