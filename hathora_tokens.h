@@ -113,9 +113,10 @@
                  }
              } while (state == HTOK_STATE_PENDING || state == HTOK_STATE_ITEM);
          }
-     poll() never waits. Its longest step takes in one TLS record of a full handshake, with the public-key operations
-     of its messages: milliseconds on a desktop CPU, far more on a microcontroller, and only when a connection is
-     made without resuming a session; poll on a thread of your own where that is too long. An event loop asks htok_client_wait() for the descriptor, the direction and the milliseconds.
+     poll() never waits. Its longest step takes in one message of a full TLS handshake, with a public-key operation or
+     two: about a millisecond on a desktop CPU, far more on a microcontroller, and only when a connection is made
+     without resuming a session; poll on a thread of your own where that is too long. An event loop asks
+     htok_client_wait() for the descriptor, the direction and the milliseconds.
 
    SECURITY
      The server's chain, name and dates are always checked; there is no switch to turn that off. Beyond
@@ -696,8 +697,8 @@ HATHORA_TOKENS_API htok_kind htok_revoke_org_token_start(htok_client *client, co
                                                          const htok_call_options *options);
 
 /* Takes the call one step further and returns at once: a bounded number of transport steps. While a
-   connection is being made it takes in at most one TLS record, with the public-key arithmetic that the
-   messages in it ask for. After the end it repeats the verdict. */
+   connection is being made it takes in at most one message of the TLS handshake, with the public-key
+   arithmetic that this asks for. After the end it repeats the verdict. */
 HATHORA_TOKENS_API htok_state htok_client_poll(htok_client *client);
 
 /* What to wait for before the next poll: fits poll(), epoll, libuv and a frame loop alike. */
@@ -6617,9 +6618,23 @@ typedef struct htoki_validity {
     char since[14], until[14];
 } htoki_validity;
 
+enum { HTOKI_TLS_HANDSHAKE = 22 }; /* the content type (RFC 5246 section 6.2.1) */
+
+/* A server may put all messages of its first flight into one record, and the engine works a record off in one go: the
+   certificate's signature, that of the key exchange, and a key of our own. So plain handshake records are cut at the
+   messages' ends, which changes nothing: records are no part of what is signed (RFC 5246 section 7.4.9). */
+typedef struct htoki_cutter {
+    unsigned char header[3]; /* type and version of the record that was cut */
+    uint32_t rest;           /* bytes of it that have no header now */
+    uint32_t message;        /* bytes of a message that go on in the next record */
+    bool held;               /* what came ahead does not tell where to cut */
+    bool off;                /* nothing is cut any more: what is encrypted, or no handshake */
+} htoki_cutter;
+
 /* Lives as long as the client; must not move. */
 typedef struct htoki_tls {
     br_ssl_client_context client;
+    htoki_cutter cutter;
     htoki_answer answer;
     htoki_x509 *x509; /* during a handshake only */
     bool started, established, resumable, resumed;
@@ -7129,8 +7144,62 @@ static void htoki_tls_wire_out_done(htoki_tls *t, size_t len)
     htoki_tls_settle(t);
 }
 
-/* Gives the engine what it wants next of the bytes that came ahead, to the end of one record at most. False when there
-   are none, or it wants none before others have taken or sent theirs. */
+/* More must come before the record can be cut. */
+static bool htoki_tls_hold(htoki_tls *t)
+{
+    size_t have = t->ahead_end - t->ahead;
+    memmove(t->record_in, t->record_in + t->ahead, have);
+    t->ahead = 0;
+    t->ahead_end = have;
+    t->cutter.held = true;
+    return false;
+}
+
+/* Where the engine wants a record: makes the one that came ahead end with its first message. False when it must wait. */
+static bool htoki_tls_cut(htoki_tls *t)
+{
+    htoki_cutter *c = &t->cutter;
+    unsigned char *record = t->record_in + t->ahead;
+    uint32_t length, piece;
+    c->held = false;
+    if (c->rest != 0) { /* over bytes that the engine has taken: a header for what is left of the last one */
+        record -= 5;
+        t->ahead -= 5;
+        memcpy(record, c->header, 3);
+        record[3] = (unsigned char)(c->rest >> 8);
+        record[4] = (unsigned char)c->rest;
+        c->rest = 0;
+    }
+    if (t->ahead_end == t->ahead) {
+        return true;
+    }
+    if (record[0] == HTOKI_TLS_HANDSHAKE && t->ahead_end - t->ahead < 5) {
+        return htoki_tls_hold(t);
+    }
+    length = (uint32_t)record[3] << 8 | record[4];
+    /* A message's header that lies across records is left to the engine, and so is a record larger than any. */
+    c->off = record[0] != HTOKI_TLS_HANDSHAKE || length > 16384 || (c->message == 0 && length < 4);
+    if (c->off) {
+        return true;
+    }
+    if (c->message == 0) {
+        if (t->ahead_end - t->ahead < 9) {
+            return htoki_tls_hold(t);
+        }
+        c->message = 4 + ((uint32_t)record[6] << 16 | (uint32_t)record[7] << 8 | record[8]);
+    }
+    piece = c->message < length ? c->message : length;
+    memcpy(c->header, record, 3);
+    record[3] = (unsigned char)(piece >> 8);
+    record[4] = (unsigned char)piece;
+    c->rest = length - piece;
+    c->message -= piece;
+    return true;
+}
+
+/* Gives the engine what it wants next of the bytes that came ahead, to the end of one record, or one message of the
+   handshake, at most. False when there are none, or too few to cut, or it wants none before others have taken or sent
+   theirs. */
 static bool htoki_tls_advance(htoki_tls *t)
 {
     br_ssl_engine_context *engine = &t->client.eng;
@@ -7138,8 +7207,11 @@ static bool htoki_tls_advance(htoki_tls *t)
     bool advanced = false;
     do {
         unsigned char *bytes = br_ssl_engine_recvrec_buf(engine, &len);
+        if (bytes == NULL || (bytes == t->record_in && !t->cutter.off && !htoki_tls_cut(t))) {
+            break;
+        }
         have = t->ahead_end - t->ahead;
-        if (have == 0 || bytes == NULL) {
+        if (have == 0) {
             break;
         }
         /* The next record begins where the last one did. */
@@ -7165,14 +7237,18 @@ static size_t htoki_tls_record_in_used(const htoki_tls *t)
 
 static bool htoki_tls_is_ahead(const htoki_tls *t)
 {
-    return t->ahead != t->ahead_end;
+    return t->ahead != t->ahead_end && !t->cutter.held;
 }
 
-/* Room for bytes from the wire, or NULL, as also where some that came ahead are left: fill some and say how many. */
+/* Room for bytes from the wire, or NULL, as also where some that came ahead are left for htoki_tls_advance(): fill some
+   and say how many. */
 static unsigned char *htoki_tls_wire_in(htoki_tls *t, size_t *len)
 {
     unsigned char *bytes =
         t->started && !htoki_tls_is_ahead(t) ? br_ssl_engine_recvrec_buf(&t->client.eng, len) : NULL;
+    if (bytes != NULL && t->cutter.held) {
+        bytes += t->ahead_end;
+    }
     *len = bytes != NULL ? t->record_in_size - (size_t)(bytes - t->record_in) : 0;
     return bytes;
 }
@@ -7181,8 +7257,11 @@ static void htoki_tls_wire_in_done(htoki_tls *t, size_t len)
 {
     size_t wanted;
     if (len != 0) {
-        t->ahead = (size_t)(br_ssl_engine_recvrec_buf(&t->client.eng, &wanted) - t->record_in);
-        t->ahead_end = t->ahead + len;
+        if (!t->cutter.held) {
+            t->ahead = t->ahead_end =
+                (size_t)(br_ssl_engine_recvrec_buf(&t->client.eng, &wanted) - t->record_in);
+        }
+        t->ahead_end += len;
         (void)htoki_tls_advance(t);
     }
 }
@@ -9237,7 +9316,7 @@ static void htoki_exchange_tls(htok_client *c)
     c->again = true;
 }
 
-/* At most one record is taken in, whose messages may ask for several public-key operations. */
+/* At most one message is taken in, for each may ask for public-key operations. */
 static void htoki_handshake(htok_client *c)
 {
     htoki_tls_send(c);

@@ -21,7 +21,7 @@ enum { ROWS = 32, RUNS_MOST = 101 };
 typedef struct row {
     char name[128];
     double wall_ms[RUNS_MOST], cpu_ms[RUNS_MOST];
-    unsigned runs;
+    unsigned runs, last_run; /* runs that had it */
 } row;
 
 typedef struct series {
@@ -36,12 +36,14 @@ static htok_transport inner;
 static unsigned char record[5], message[4];
 static size_t record_len, record_left, message_len, message_left;
 static bool encrypted;
-static char seen[128]; /* messages that became whole in this poll */
+static char seen[64]; /* the message that this poll works off */
 
+/* The first of a poll is the one that it works off; the others wait in the client's buffer. */
 static void note(const char *name)
 {
-    size_t len = strlen(seen);
-    snprintf(seen + len, sizeof seen - len, "%s%s", len ? " + " : ", ", name);
+    if (seen[0] == '\0') {
+        snprintf(seen, sizeof seen, ", %s", name);
+    }
 }
 
 static const char *message_name(unsigned type)
@@ -110,7 +112,8 @@ static double read_ms(clockid_t clock)
 
 static void add(series *s, unsigned run, const char *name, double wall_ms, double cpu_ms)
 {
-    unsigned i;
+    unsigned i, at;
+    row *r;
     for (i = 0; i < s->count && strcmp(s->rows[i].name, name) != 0; i++) {}
     if (i == ROWS) {
         return;
@@ -119,12 +122,14 @@ static void add(series *s, unsigned run, const char *name, double wall_ms, doubl
         snprintf(s->rows[i].name, sizeof s->rows[i].name, "%s", name);
         s->count++;
     }
-    if (s->rows[i].runs != run + 1) {
-        s->rows[i].runs = run + 1;
-        s->rows[i].wall_ms[run] = s->rows[i].cpu_ms[run] = 0;
+    r = &s->rows[i];
+    if (r->last_run != run + 1) {
+        r->last_run = run + 1;
+        r->runs++;
     }
-    s->rows[i].wall_ms[run] = wall_ms > s->rows[i].wall_ms[run] ? wall_ms : s->rows[i].wall_ms[run];
-    s->rows[i].cpu_ms[run] = cpu_ms > s->rows[i].cpu_ms[run] ? cpu_ms : s->rows[i].cpu_ms[run];
+    at = r->runs - 1;
+    r->wall_ms[at] = wall_ms > r->wall_ms[at] ? wall_ms : r->wall_ms[at];
+    r->cpu_ms[at] = cpu_ms > r->cpu_ms[at] ? cpu_ms : r->cpu_ms[at];
 }
 
 static const char *stage_name(const htok_client *c)
@@ -134,6 +139,22 @@ static const char *stage_name(const htok_client *c)
     case HTOKI_STAGE_CONNECT: return c->looking_up ? "look-up" : "connect, and ClientHello";
     case HTOKI_STAGE_HANDSHAKE: return "handshake";
     default: return "exchange";
+    }
+}
+
+/* A handshake message that came with others before it. */
+static void note_ahead(const htoki_tls *t)
+{
+    const unsigned char *ahead = t->record_in + t->ahead;
+    if (!htoki_tls_is_ahead(t)) {
+        return;
+    }
+    if (t->cutter.off) {
+        note("Finished");
+    } else if (t->cutter.rest == 0 && ahead[0] != HTOKI_TLS_HANDSHAKE) {
+        note("ChangeCipherSpec");
+    } else {
+        note(message_name(ahead[t->cutter.rest ? 0 : 5]));
     }
 }
 
@@ -148,12 +169,16 @@ static bool measure(htok_client *c, series *s, unsigned run)
         double wall_ms, cpu_ms;
         const char *stage = stage_name(c);
         seen[0] = '\0';
+        if (c->stage == HTOKI_STAGE_HANDSHAKE) {
+            note_ahead(&c->tls);
+        }
         wall_ms = read_ms(CLOCK_MONOTONIC);
         cpu_ms = read_ms(CLOCK_THREAD_CPUTIME_ID);
         state = htok_client_poll(c);
         cpu_ms = read_ms(CLOCK_THREAD_CPUTIME_ID) - cpu_ms;
         wall_ms = read_ms(CLOCK_MONOTONIC) - wall_ms;
-        snprintf(name, sizeof name, "%s%s", stage, seen);
+        snprintf(name, sizeof name, "%s%s", stage,
+                 c->stage == HTOKI_STAGE_EXCHANGE && stage[0] != 'h' ? "" : seen);
         add(s, run, name, wall_ms, cpu_ms);
         add(s, run, "longest of all", wall_ms, cpu_ms);
         if (state == HTOK_STATE_PENDING) {
@@ -184,16 +209,18 @@ static double median(double *values, unsigned count)
     return values[count / 2];
 }
 
-/* Only stages that every run had have a median. */
+/* Of a stage that not all runs had it says so. */
 static void print(series *s, unsigned runs)
 {
     unsigned i;
     for (i = 0; i < s->count; i++) {
         row *r = &s->rows[i];
-        if (r->runs == runs) {
-            printf("%-34s %9.3f %9.3f  %s\n", s->name, median(r->wall_ms, runs), median(r->cpu_ms, runs),
-                   r->name);
+        printf("%-28s %9.3f %9.3f  %s", s->name, median(r->wall_ms, r->runs), median(r->cpu_ms, r->runs),
+               r->name);
+        if (r->runs != runs) {
+            printf(" (in %u of %u runs)", r->runs, runs);
         }
+        printf("\n");
     }
 }
 

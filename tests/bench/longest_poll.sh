@@ -49,7 +49,7 @@ await_port() {
     done
 }
 
-printf '%-34s %9s %9s  %s\n' "medians of $runs runs" 'wall ms' 'CPU ms' 'stage of the longest poll'
+printf '%-28s %9s %9s  %s\n' "medians of $runs runs" 'wall ms' 'CPU ms' 'stage of the longest poll'
 emulator 'P-256, emulator' leaf 10 "$runs"
 emulator 'RSA-2048, emulator' rsa 10 "$runs"
 openssl_server 'P-256, OpenSSL' leaf "$runs"

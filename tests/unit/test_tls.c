@@ -334,6 +334,106 @@ static void a_handshake_works_in_pieces_of_any_size(void **state)
     }
 }
 
+/* The server's first flight as it would go over the wire, which the client has not seen; and its messages without the
+   records around them. */
+static void hold_flight(pair *p, unit_text *flight, unit_text *messages)
+{
+    unit_text wire = {0};
+    unsigned char *bytes;
+    size_t len, at;
+    while (client_to(p, &wire)) {}
+    for (at = 0; at < wire.len; at += len) {
+        bytes = br_ssl_engine_recvrec_buf(&p->server.eng, &len);
+        assert_non_null(bytes);
+        len = least(len, wire.len - at);
+        memcpy(bytes, wire.text + at, len);
+        br_ssl_engine_recvrec_ack(&p->server.eng, len);
+    }
+    while ((bytes = br_ssl_engine_sendrec_buf(&p->server.eng, &len)) != NULL) {
+        unit_add(flight, (const char *)bytes, len);
+        br_ssl_engine_sendrec_ack(&p->server.eng, len);
+    }
+    for (at = 0; at < flight->len; at += len) {
+        len = 5 + two(flight->text + at + 3);
+        assert_int_equal(flight->text[at], 22);
+        unit_add(messages, flight->text + at + 5, len - 5);
+    }
+    free(wire.text);
+}
+
+static void add_record(unit_text *wire, const char *bytes, size_t len)
+{
+    char header[5] = {22, 3, 3};
+    header[3] = (char)(len >> 8);
+    header[4] = (char)len;
+    unit_add(wire, header, sizeof header);
+    unit_add(wire, bytes, len);
+}
+
+/* RFC 5246 section 6.2.1: messages and records need not coincide. */
+static void a_flight_may_lie_across_records_in_any_way(void **state)
+{
+    static const size_t sizes[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 50, 100, 101, 102, 103, 1000, 16384};
+    static const size_t pieces[] = {0, 1, 3};
+    size_t i, n;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(sizes) * UNIT_COUNT(pieces) * 2; i++) {
+        static pair p;
+        unit_text flight = {0}, messages = {0}, wire = {0};
+        size_t size = sizes[i % UNIT_COUNT(sizes)];
+        bool empty = i >= UNIT_COUNT(sizes) * UNIT_COUNT(pieces);
+        pair_begin(&p);
+        pair_start(&p);
+        hold_flight(&p, &flight, &messages);
+        for (n = 0; n < messages.len; n += size) {
+            add_record(&wire, messages.text + n, least(size, messages.len - n));
+            if (empty && n == 0) {
+                add_record(&wire, "", 0);
+            }
+        }
+        p.piece = pieces[i / UNIT_COUNT(sizes) % UNIT_COUNT(pieces)];
+        check_number(give(&p, wire.text, wire.len), wire.len, "taken in");
+        pump(&p);
+        check(htoki_tls_established(&p.tls), "records of %u: %d", (unsigned)size,
+              br_ssl_engine_last_error(&p.tls.client.eng));
+        pair_end(&p);
+        free(flight.text);
+        free(messages.text);
+        free(wire.text);
+    }
+}
+
+/* For each may ask for public-key operations, which shall not come together. */
+static void a_record_of_several_messages_is_taken_in_one_at_a_time(void **state)
+{
+    static pair p;
+    unit_text flight = {0}, messages = {0};
+    size_t end = 0, len;
+    unsigned pauses = 0;
+    unsigned char *in;
+    (void)state;
+    pair_begin(&p);
+    pair_start(&p);
+    hold_flight(&p, &flight, &messages);
+    assert_int_equal(flight.len, messages.len + 5); /* one record */
+    in = htoki_tls_wire_in(&p.tls, &len);
+    assert_true(in && len >= flight.len);
+    memcpy(in, flight.text, flight.len);
+    htoki_tls_wire_in_done(&p.tls, flight.len);
+    do {
+        end += 4 + ((size_t)(unsigned char)messages.text[end + 1] << 16) + two(messages.text + end + 2);
+        check_number(p.tls.ahead_end - p.tls.ahead, messages.len - end, "what is left behind a message");
+        pauses++;
+    } while (htoki_tls_advance(&p.tls));
+    assert_int_equal(pauses, 4); /* ServerHello, Certificate, ServerKeyExchange, ServerHelloDone */
+    assert_int_equal(end, messages.len);
+    pump(&p);
+    assert_true(htoki_tls_established(&p.tls));
+    pair_end(&p);
+    free(flight.text);
+    free(messages.text);
+}
+
 /* Records of the largest size fill the client's buffer to its last byte, or almost. */
 static void check_whole_records(pair *p, const char *label)
 {
@@ -2692,6 +2792,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handshake_works_in_pieces_of_any_size),
+        cmocka_unit_test(a_flight_may_lie_across_records_in_any_way),
+        cmocka_unit_test(a_record_of_several_messages_is_taken_in_one_at_a_time),
         cmocka_unit_test(each_suite_works_with_each_kind_of_key),
         cmocka_unit_test(no_other_suite_is_offered),
         cmocka_unit_test(the_hello_offers_tls_1_2_and_http_1_1_alone),
