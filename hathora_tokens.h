@@ -481,7 +481,8 @@ typedef struct htok_header {
     const char *name, *value;
 } htok_header;
 
-/* An HTTP proxy for https. Everything is borrowed until htok_client_close(); user and password are secrets. */
+/* An HTTP proxy for https. Everything is borrowed until htok_client_close(). user and password are secrets, and yet
+   on the way to the proxy anybody can read them: RFC 7617 section 4. */
 typedef struct htok_proxy {
     const char *host; /* a name, or a numeric address without brackets */
     uint16_t port;
