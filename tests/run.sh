@@ -17,8 +17,8 @@ if [ "${1-}" = --one ]; then
     status=0
     case $2 in
     *.sh) timeout 900 sh "$2" >"$3.log" 2>&1 </dev/null 9>&- || status=$? ;;
-    # Walks through an instrumented BearSSL would take a quarter of an hour: all tests but those.
-    build/msan/*/test_faults*) timeout 900 "$2" '*' '*_tls_*' >"$3.log" 2>&1 </dev/null 9>&- || status=$? ;;
+    # An instrumented BearSSL is slow: a fault at each fiftieth byte instead of at each.
+    build/msan/*) FAULTS_EVERY=50 timeout 900 "$2" >"$3.log" 2>&1 </dev/null 9>&- || status=$? ;;
     *) HATHORA_BIN=${2%%/tests/*} timeout 900 "$2" >"$3.log" 2>&1 </dev/null 9>&- || status=$? ;;
     esac
     echo "$status" >"$3.new"
