@@ -4689,6 +4689,7 @@ typedef struct htoki_reference {
 } htoki_reference;
 
 #define HTOKI_NAMES_BYTES    240
+#define HTOKI_RSA_BYTES_MAX  512 /* 4096 bits, the most that BearSSL computes with */
 #define HTOKI_ROOT_KEY_BYTES 520 /* RSA of 4096 bits with a 64-bit exponent */
 
 /* The public key of a trusted certificate: modulus and exponent, or a point. */
@@ -5588,7 +5589,8 @@ static bool htoki_root_usable(const htoki_der *d, const htoki_root_key *key)
         return false;
     }
     if (d->key_kind == HTOKI_KEY_RSA) {
-        return key->modulus_len >= 256 && key->modulus_len <= 512 && key->len > key->modulus_len;
+        return key->modulus_len >= 256 && key->modulus_len <= HTOKI_RSA_BYTES_MAX &&
+               key->len > key->modulus_len;
     }
     return point != 0 && key->len == point;
 }
@@ -6054,6 +6056,9 @@ static unsigned htoki_x509_end_chain(const br_x509_class **context)
         code = BR_ERR_X509_UNEXPECTED;
     } else if (open && !x->name_ok) {
         code = BR_ERR_X509_BAD_SERVER_NAME;
+    } else if (code == 0 && x->minimal.pkey.key_type == BR_KEYTYPE_RSA &&
+               x->minimal.pkey.key.rsa.nlen > HTOKI_RSA_BYTES_MAX) {
+        code = BR_ERR_X509_LIMIT_EXCEEDED; /* BearSSL takes in a few bits more */
     }
     x->reason = code == 0 ? HTOK_REASON_NONE : htoki_x509_reason(code);
     if (code != 0) { /* no refusal of ours decides */
@@ -10987,6 +10992,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_RESOLVER
 #undef HTOKI_ROOT_KEY_BYTES
 #undef HTOKI_ROOT_STORE
+#undef HTOKI_RSA_BYTES_MAX
 #undef HTOKI_SEEN_PINS
 #undef HTOKI_SESSION_SECONDS
 #undef HTOKI_SEND_BYTES

@@ -930,6 +930,10 @@ static void extended_key_usage_must_allow_a_server(void **state)
          .chain = {LEAF_WITH(SAN " eku:client")},
          BAD_USAGE,
          .detail = "its extendedKeyUsage lacks serverAuth"},
+        {.label = "client, and a CA",
+         .chain = {LEAF_WITH(SAN " eku:client ca!")},
+         BAD_USAGE,
+         .detail = "its extendedKeyUsage lacks serverAuth"},
         {.label = "critical client",
          .chain = {LEAF_WITH(SAN " eku!:client")},
          BAD_USAGE,
@@ -1270,6 +1274,7 @@ static void rsa_keys_have_2048_to_4096_bits(void **state)
                 {2048, HTOK_REASON_NONE, 0, true},
                 {3072, HTOK_REASON_NONE, 0, true},
                 {4096, HTOK_REASON_NONE, 0, true},
+                {4104, HTOK_REASON_CERTIFICATE_INVALID, BR_ERR_X509_LIMIT_EXCEEDED, false},
                 {4160, HTOK_REASON_CERTIFICATE_INVALID, BR_ERR_X509_LIMIT_EXCEEDED, false},
                 {8192, HTOK_REASON_CERTIFICATE_INVALID, BR_ERR_X509_LIMIT_EXCEEDED, false}};
     size_t i;
