@@ -7,16 +7,16 @@ function setup(thread)
 end
 
 function init(args)
-    token, folder = args[1], args[2]
-    sent, created, refused = 0, 0, 0
-    ids = assert(io.open(folder .. "/ids-" .. number, "w"))
+    token, folder, run = args[1], args[2], args[3]
+    sent = 0
+    ids = assert(io.open(folder .. "/ids-" .. number, "a"))
     headers = { ["Authorization"] = "Bearer " .. token, ["Content-Type"] = "application/json" }
 end
 
 function request()
     sent = sent + 1
     if sent % 3 == 1 then
-        local body = string.format('{"name":"load-%d-%d","scopes":["builds:read"]}', number, sent)
+        local body = string.format('{"name":"load-%s-%d-%d","scopes":["builds:read"]}', run, number, sent)
         return wrk.format("POST", "/tokens/v1/orgs/org-1/create", headers, body)
     end
     return wrk.format("GET", "/tokens/v1/orgs/org-1", headers)
