@@ -27,7 +27,7 @@ enum { HANDSHAKE = 22, APPLICATION_DATA = 23 };
 
 /* ---- The relay: one connection at a time. ---- */
 
-enum damage { NONE, CLOSE, RESET, FLIP, GARBAGE };
+enum damage { NONE, CLOSE, RESET, FLIP, GARBAGE, PLAIN };
 
 typedef struct relay {
     int listener, client, server;
@@ -36,9 +36,10 @@ typedef struct relay {
     size_t at; /* of the server's bytes: where the damage begins */
     size_t
         end; /* where the connection ends after a FLIP or GARBAGE, or else the client might wait for more */
-    size_t passed;   /* the server's bytes so far */
-    size_t requests; /* records of application data from the client */
-    size_t again;    /* those of a handshake behind them, encrypted as they would be */
+    size_t passed;     /* the server's bytes so far */
+    const char *plain; /* PLAIN: what comes, and then the end, instead of all that the server sends */
+    size_t requests;   /* records of application data from the client */
+    size_t again;      /* those of a handshake behind them, encrypted as they would be */
     /* The client's record at hand, and where the server's records begin. */
     unsigned char head[5];
     size_t head_len, left;
@@ -99,6 +100,12 @@ static void relay_accept(relay *r)
     struct sockaddr_in address = loopback(r->target);
     int on = 1;
     r->client = accept(r->listener, NULL, NULL);
+    if (r->damage == PLAIN) {
+        assert_true(r->client >= 0);
+        (void)send(r->client, r->plain, strlen(r->plain), MSG_NOSIGNAL);
+        (void)shutdown(r->client, SHUT_WR);
+        return;
+    }
     r->server = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(r->client >= 0 && r->server >= 0);
     assert_int_equal(connect(r->server, (struct sockaddr *)&address, sizeof address), 0);
@@ -431,6 +438,35 @@ static void a_close_behind_the_handshake_is_no_answer(void **state)
     assert_int_equal(error.reason, HTOK_REASON_CLOSED_EARLY);
 }
 
+static void a_server_that_speaks_no_tls_is_told_from_one_that_does(void **state)
+{
+    static const struct {
+        const char *plain;
+        htok_reason reason;
+        const char *text;
+    } rows[] = {
+        {"HTTP/1.1 400 Bad Request\r\n\r\n", HTOK_REASON_TLS_FAILED, "or the port is no TLS port"},
+        {"SSH-2.0-OpenSSH_9.2\r\n", HTOK_REASON_TLS_FAILED, "or the port is no TLS port"},
+        {"220 mail.example ESMTP\r\n", HTOK_REASON_TLS_FAILED, "or the port is no TLS port"},
+        {"", HTOK_REASON_TLS_CLOSED, "it may want TLS 1.3 only, or it is no TLS server"},
+        {"\x15\x03\x03", HTOK_REASON_TLS_CLOSED, "closed the connection during the TLS handshake"},
+    };
+    size_t i;
+    (void)state;
+    start_server(NULL);
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char line[1024];
+        htok_error error;
+        r.plain = rows[i].plain;
+        error = list(PLAIN, 0, 0);
+        check_at(&error, "plain text", i, 0);
+        htok_error_format(&error, line, sizeof line);
+        if (error.reason != rows[i].reason || !strstr(line, rows[i].text)) {
+            fail_msg("%s: %s: %s", rows[i].plain, htok_reason_name(error.reason), line);
+        }
+    }
+}
+
 /* BearSSL answers with the warning no_renegotiation (RFC 5246 section 7.2.2), which OpenSSL takes for the end. */
 static void a_server_that_wants_to_renegotiate_is_refused(void **state)
 {
@@ -464,8 +500,11 @@ int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, stop_server)
     const struct CMUnitTest tests[] = {
-        TEST(a_close_anywhere_in_the_handshake_is_told),     TEST(a_reset_anywhere_in_the_handshake_is_told),
-        TEST(damage_anywhere_in_the_handshake_is_found),     TEST(a_close_behind_the_handshake_is_no_answer),
+        TEST(a_close_anywhere_in_the_handshake_is_told),
+        TEST(a_reset_anywhere_in_the_handshake_is_told),
+        TEST(damage_anywhere_in_the_handshake_is_found),
+        TEST(a_close_behind_the_handshake_is_no_answer),
+        TEST(a_server_that_speaks_no_tls_is_told_from_one_that_does),
         TEST(a_server_that_wants_to_renegotiate_is_refused),
     };
     if (argc > 1) {
