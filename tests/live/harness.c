@@ -971,8 +971,8 @@ static void from_server(struct relayed *c, int log, int record)
     }
     n = recv(c->server, c->held, sizeof c->held, MSG_PEEK);
     if (n <= 0) {
-        say(log, "SERVER CLOSED\n");
         part(c, n < 0);
+        say(log, "SERVER CLOSED\n"); /* once the client can see it */
         return;
     }
     len = (size_t)n < room ? (size_t)n : room;

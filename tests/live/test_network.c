@@ -414,6 +414,72 @@ static void silent_or_dripping_server_ends_at_the_deadline(void **state)
     }
 }
 
+/* ---- Connections that break. ---- */
+
+static void broken_connection_is_told_by_where_it_broke(void **state)
+{
+    static const struct {
+        struct live_rule rule;
+        htok_kind kind;
+        htok_reason reason;
+        htok_phase phase;
+        bool may_have_taken_effect; /* a list never has */
+    } cases[] = {
+        {{0, 0, false, LIVE_RESET, 0},
+         HTOK_CONNECTION_ERROR,
+         HTOK_REASON_RECEIVE_FAILED,
+         HTOK_PHASE_HANDSHAKE,
+         0},
+        {{0, 300, false, LIVE_RESET, 0},
+         HTOK_CONNECTION_ERROR,
+         HTOK_REASON_RECEIVE_FAILED,
+         HTOK_PHASE_HANDSHAKE,
+         0},
+        {{0, 300, false, LIVE_CLOSE, 0},
+         HTOK_CONNECTION_ERROR,
+         HTOK_REASON_TLS_CLOSED,
+         HTOK_PHASE_HANDSHAKE,
+         0},
+        {{1, 0, true, LIVE_RESET, 0}, HTOK_CONNECTION_ERROR, HTOK_REASON_RECEIVE_FAILED, HTOK_PHASE_HEAD, 1},
+        {{1, 0, true, LIVE_CLOSE, 0}, HTOK_CONNECTION_ERROR, HTOK_REASON_CLOSED_EARLY, HTOK_PHASE_HEAD, 1},
+        {{1, 20, false, LIVE_RESET, 0},
+         HTOK_CONNECTION_ERROR,
+         HTOK_REASON_RECEIVE_FAILED,
+         HTOK_PHASE_HEAD,
+         1},
+        /* A reset would not be told apart so: it may take what came before with it. */
+        {{1, 40000, false, LIVE_CLOSE, 0},
+         HTOK_RESPONSE_VALIDATION_ERROR,
+         HTOK_REASON_BODY_TRUNCATED,
+         HTOK_PHASE_BODY,
+         0},
+    };
+    static const char *const many[] = {"--tokens", "300", NULL};
+    unsigned target = live_start_emulator(TOKEN, many)->port;
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT(cases); i++) {
+        struct live_rule rules[2];
+        struct live_server *relay;
+        memset(rules, 0, sizeof rules);
+        rules[0] = cases[i].rule;
+        rules[1].then = LIVE_KEEP;
+        relay = live_start_relay(target, rules, 2);
+        make_client(relay->url, 0, 0);
+        if (cases[i].phase == HTOK_PHASE_BODY) {
+            htok_get_org_tokens(client, NULL, NULL, NULL);
+        } else {
+            create("broken", NULL, 0);
+        }
+        expect(cases[i].kind, cases[i].reason, cases[i].phase);
+        assert_int_equal(htok_client_error(client)->may_have_taken_effect, cases[i].may_have_taken_effect);
+        assert_true(list() >= 300);
+        htok_client_close(client);
+        client = NULL;
+        live_kill(relay->process);
+    }
+}
+
 /* ---- Addresses. ---- */
 
 static void add_address(unsigned last, bool six)
@@ -675,6 +741,7 @@ int main(void)
         TEST(server_that_stays_down_is_told_and_found_again),
         TEST(kept_connection_that_dies_repeats_all_but_a_create),
         TEST(silent_or_dripping_server_ends_at_the_deadline),
+        TEST(broken_connection_is_told_by_where_it_broke),
         TEST(addresses_that_refuse_give_way_to_the_last),
         TEST(addresses_of_the_other_family_are_tried_too),
         TEST(addresses_beyond_the_documented_number_are_left_out),
