@@ -88,6 +88,16 @@ static void an_option_is_named(void **state)
     assert_int_equal(e.offset, 12);
 }
 
+static void a_texts_end_does_not_depend_on_what_follows(void **state)
+{
+    char array[8];
+    (void)state;
+    htoki_error_text(array, sizeof array, htoki_view("ab\x80", 2));
+    assert_string_equal(array, "ab");
+    htoki_error_text(array, 3, htoki_view("ab\x80", 2));
+    assert_string_equal(array, "ab");
+}
+
 static void a_long_text_is_cut_at_a_characters_end(void **state)
 {
     static const struct {
@@ -127,6 +137,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_reason_gives_its_kind),
         cmocka_unit_test(the_first_failure_wins),
         cmocka_unit_test(an_option_is_named),
+        cmocka_unit_test(a_texts_end_does_not_depend_on_what_follows),
         cmocka_unit_test(a_long_text_is_cut_at_a_characters_end),
     };
     unit_filter(argc, argv);

@@ -210,7 +210,7 @@ static void run_scene_once(const scene *from, bool check_stack)
 static void run_scene(const scene *from)
 {
     run_scene_once(from, false);
-    run_scene_once(from, true);
+    run_scene_once(from, UNIT_STACK_COUNTS);
 }
 
 /* ---- Answers. ---- */

@@ -2352,6 +2352,31 @@ static void der_is_read_one_after_the_other(void **state)
     free(b.bytes);
 }
 
+static void a_certificate_of_more_than_64_kib_is_read(void **state)
+{
+    cert_spec spec = ROOT_WITH(NULL);
+    unit_text extensions = {0}, two = {0}, pem = {0};
+    cert_bytes root;
+    size_t i;
+    (void)state;
+    unit_add_text(&extensions, CA_NAMED " raw:2a03=0483011170");
+    for (i = 0; i < 70000; i++) {
+        unit_add_text(&extensions, "05");
+    }
+    spec.extensions = extensions.text;
+    root = cert_make(&spec);
+    assert_true(root.bytes[1] == 0x83);
+    cert_add(&two, &spec);
+    cert_add(&two, &spec);
+    check_bundle("DER", &two, HTOK_REASON_NONE, NULL, -1);
+    cert_add_pem(&pem, "CERTIFICATE", root.bytes, root.len, "\n");
+    check_bundle("PEM", &pem, HTOK_REASON_NONE, NULL, -1);
+    free(extensions.text);
+    free(two.text);
+    free(pem.text);
+    free(root.bytes);
+}
+
 static void trust_needs_one_certificate_of_use(void **state)
 {
     static const struct {
@@ -2601,6 +2626,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(certificates_need_all_their_parts),
         cmocka_unit_test(digits_left_over_are_refused),
         cmocka_unit_test(der_is_read_one_after_the_other),
+        cmocka_unit_test(a_certificate_of_more_than_64_kib_is_read),
         cmocka_unit_test(trust_needs_one_certificate_of_use),
         cmocka_unit_test(an_expired_root_is_trusted_where_the_caller_says_so),
         cmocka_unit_test(an_expired_root_counts_only_where_the_time_is_known),

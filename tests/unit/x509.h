@@ -26,10 +26,14 @@ static inline void unit_add_hex(unit_text *t, const char *text, size_t len)
 
 static inline void der_head(unit_text *t, unsigned tag, size_t len)
 {
-    char head[4];
+    char head[5];
     size_t n = 0;
     head[n++] = (char)tag;
-    if (len >= 256) {
+    if (len >= 65536) {
+        head[n++] = (char)0x83;
+        head[n++] = (char)(len >> 16);
+        head[n++] = (char)(len >> 8 & 255);
+    } else if (len >= 256) {
         head[n++] = (char)0x82;
         head[n++] = (char)(len >> 8);
     } else if (len >= 128) {
