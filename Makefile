@@ -62,6 +62,7 @@ help:
 	@echo 'make fuzz      run each fuzz target for FUZZ_SECONDS (180); fuzz-replay: their seeds alone'
 	@echo 'make fuzz-msan the same with the memory sanitizer, BearSSL included; msan: the unit tests with it'
 	@echo 'make port      build and test every other target (tests/port/*.conf); port-NAME: one of them'
+	@echo 'make bench     speed, side by side with libcurl, the official SDK and the limits; size: bytes of code and memory'
 	@echo 'make clean     remove the programs, and all that the targets above left in build/'
 	@echo 'make help      this list'
 
@@ -128,6 +129,7 @@ clean:
 	    build/port build/bearssl build/bear-* build/cmocka build/*.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
+include tests/bench/rules.mk
 include tests/lint/rules.mk
 include tests/mutate/rules.mk
 include tests/port/rules.mk

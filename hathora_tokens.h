@@ -159,6 +159,8 @@
      HATHORA_TOKENS_API           linkage of all functions, e.g. dllexport: the same in every file
      HATHORA_TOKENS_BEARSSL_H     <bearssl.h>; HATHORA_TOKENS_JSMN_H <jsmn.h>: include paths
      HATHORA_TOKENS_ASSERT(x)     nothing: your assertion macro
+     HATHORA_TOKENS_SMALL         less of BearSSL, for flash: AES-128-GCM alone, P-256, P-384 and P-521 by one slower
+                                  implementation, no X25519, no AES or big-integer code for large CPUs
      HATHORA_TOKENS_MAX_DEPTH     512: nesting of JSON that is read; a level costs a bit of the client
      HATHORA_TOKENS_NO_TLS        no BearSSL; https needs a transport that provides TLS
      HATHORA_TOKENS_NO_CLIENT_CERTIFICATE  no client_chain and client_key: 8 KB of code
@@ -1051,6 +1053,19 @@ HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error);
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
+#endif
+
+/* BearSSL's implementations of public-key arithmetic. */
+#ifdef HATHORA_TOKENS_SMALL
+#define HTOKI_SMALL      1
+#define HTOKI_EC         (&br_ec_prime_i31)
+#define HTOKI_ECDSA_SIGN br_ecdsa_i31_sign_asn1
+#define HTOKI_RSA_SIGN   br_rsa_i31_pkcs1_sign
+#else
+#define HTOKI_SMALL      0
+#define HTOKI_EC         br_ec_get_default()
+#define HTOKI_ECDSA_SIGN br_ecdsa_sign_asn1_get_default()
+#define HTOKI_RSA_SIGN   br_rsa_pkcs1_sign_get_default()
 #endif
 
 /* Every x86-64 CPU has SSE2; the three instructions used are all of its second version. */
@@ -6482,7 +6497,7 @@ static bool htoki_identity_matches(const htoki_identity *id, const htoki_root_ke
         return id->modulus.len == key->modulus_len &&
                memcmp(id->modulus.ptr, key->bytes, key->modulus_len) == 0;
     }
-    len = br_ec_compute_pub(br_ec_get_default(), NULL, point, &id->key.ec);
+    len = br_ec_compute_pub(HTOKI_EC, NULL, point, &id->key.ec);
     return len == key->len && memcmp(point, key->bytes, len) == 0;
 }
 
@@ -6519,11 +6534,10 @@ static size_t htoki_identity_sign(const htoki_identity *id, int hash_id, unsigne
     size_t len = hash->desc >> BR_HASHDESC_OUT_OFF & BR_HASHDESC_OUT_MASK, need;
     memcpy(value, data, len);
     if (id->key_kind != HTOKI_KEY_RSA) {
-        return br_ecdsa_sign_asn1_get_default()(br_ec_get_default(), hash, value, &id->key.ec, data);
+        return HTOKI_ECDSA_SIGN(HTOKI_EC, hash, value, &id->key.ec, data);
     }
     need = (id->key.rsa.n_bitlen + 7) / 8;
-    return need <= size && br_rsa_pkcs1_sign_get_default()(oid, value, len, &id->key.rsa, data) != 0 ? need
-                                                                                                     : 0;
+    return need <= size && HTOKI_RSA_SIGN(oid, value, len, &id->key.rsa, data) != 0 ? need : 0;
 }
 
 #endif
@@ -6731,6 +6745,21 @@ static const char *htoki_tls_hint(const htok_error *e)
 }
 #endif
 
+#if HTOKI_SMALL
+/* One of each: what is named here is linked. Constant-time code for 32-bit CPUs, which serves all others as well. */
+static void htoki_tls_set_suites(br_ssl_engine_context *engine)
+{
+    static const uint16_t suites[] = {BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                                      BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256};
+    br_ssl_engine_set_suites(engine, suites, HTOKI_COUNT(suites));
+    br_ssl_engine_set_rsavrfy(engine, br_rsa_i31_pkcs1_vrfy);
+    br_ssl_engine_set_ec(engine, HTOKI_EC);
+    br_ssl_engine_set_ecdsa(engine, br_ecdsa_i31_vrfy_asn1);
+    br_ssl_engine_set_gcm(engine, &br_sslrec_in_gcm_vtable, &br_sslrec_out_gcm_vtable);
+    br_ssl_engine_set_aes_ctr(engine, &br_aes_ct_ctr_vtable);
+    br_ssl_engine_set_ghash(engine, br_ghash_ctmul32);
+}
+#else
 /* AES is fast, and free of cache timing without bit slicing, only where the CPU has instructions for it. */
 static bool htoki_tls_has_aes(void)
 {
@@ -6738,7 +6767,7 @@ static bool htoki_tls_has_aes(void)
            (br_aes_pwr8_ctr_get_vtable() != NULL && br_ghash_pwr8_get() != 0);
 }
 
-static void htoki_tls_set_algorithms(br_ssl_engine_context *engine)
+static void htoki_tls_set_suites(br_ssl_engine_context *engine)
 {
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -6748,18 +6777,24 @@ static void htoki_tls_set_algorithms(br_ssl_engine_context *engine)
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,       BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384};
-    static const char *const protocols[1] = {"http/1.1"};
-    br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
     br_ssl_engine_set_suites(engine, htoki_tls_has_aes() ? suites : suites_without_aes, HTOKI_COUNT(suites));
     br_ssl_engine_set_default_rsavrfy(engine);
     br_ssl_engine_set_default_ecdsa(engine);
     br_ssl_engine_set_default_aes_gcm(engine);
     br_ssl_engine_set_default_chapol(engine);
+    br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
+}
+#endif
+
+static void htoki_tls_set_algorithms(br_ssl_engine_context *engine)
+{
+    static const char *const protocols[1] = {"http/1.1"};
+    br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
+    htoki_tls_set_suites(engine);
     br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
     br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
     br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
     br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
-    br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
     br_ssl_engine_set_protocol_names(engine, (const char **)protocols, 1); /* only read */
     br_ssl_engine_set_all_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
 }
@@ -8911,12 +8946,17 @@ static void htoki_disconnect(htok_client *c)
     htoki_log(c, "connection closed", htoki_view("", 0), "");
 }
 
+static size_t htoki_work_used(const htok_client *c)
+{
+    return c->op.work_used > c->work_used ? c->op.work_used : c->work_used;
+}
+
 /* What the server may have sent back of the request's secrets, or a part of a created token, and nobody is shown. */
 static void htoki_forget_answer(htok_client *c)
 {
     htoki_http_forget_texts(&c->op.http);
     if (c->error.kind != HTOK_OK && !c->error.message.ptr && !c->error.body.ptr) {
-        htoki_wipe(c->work, c->options.work_bytes);
+        htoki_wipe(c->work, htoki_work_used(c));
     }
 }
 
@@ -9619,7 +9659,7 @@ static htok_state htoki_poll(htok_client *c)
             break;
         }
     }
-    c->work_used = c->op.work_used > c->work_used ? c->op.work_used : c->work_used;
+    c->work_used = htoki_work_used(c);
     return c->has_item ? HTOK_STATE_ITEM : c->stage == HTOKI_STAGE_ENDED ? c->verdict : HTOK_STATE_PENDING;
 }
 
@@ -10292,7 +10332,7 @@ HATHORA_TOKENS_API void htok_client_close(htok_client *client)
     block_bytes = client->owned_block_bytes;
     trust = client->owned_trust;
     trust_bytes = client->owned_trust_bytes;
-    htoki_wipe(client->work, client->work_used);
+    htoki_wipe(client->work, htoki_work_used(client));
     htoki_wipe(client->in.buffer, client->in.size);
     htoki_wipe(client->out.buffer, client->out.size);
     htoki_wipe(client, sizeof *client);
@@ -10963,6 +11003,8 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_CLOCK_LEAST
 #undef HTOKI_COUNT
 #undef HTOKI_DER_DEPTH
+#undef HTOKI_EC
+#undef HTOKI_ECDSA_SIGN
 #undef HTOKI_ENTROPY
 #undef HTOKI_ERROR_NAME
 #undef HTOKI_ERROR_SENTENCE
@@ -10994,9 +11036,11 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_ROOT_KEY_BYTES
 #undef HTOKI_ROOT_STORE
 #undef HTOKI_RSA_BYTES_MAX
+#undef HTOKI_RSA_SIGN
 #undef HTOKI_SEEN_PINS
 #undef HTOKI_SESSION_SECONDS
 #undef HTOKI_SEND_BYTES
+#undef HTOKI_SMALL
 #undef HTOKI_SOCKETS
 #undef HTOKI_SSE2
 #undef HTOKI_STATIC_ASSERT

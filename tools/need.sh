@@ -1,6 +1,6 @@
 #!/bin/sh
 # need.sh NEED...: installs the Debian packages that are lacking, and no others. A NEED is one of the groups build, demo,
-# test, coverage, mutate, lint and source, or PROGRAM=PACKAGE[,PACKAGE], or /FILE=PACKAGE[,PACKAGE]. Without apt-get it
+# test, coverage, mutate, lint, bench, size and source, or PROGRAM=PACKAGE[,PACKAGE], or /FILE=PACKAGE[,PACKAGE]. Without apt-get it
 # names the packages and fails when something is missing.
 set -eu
 
@@ -45,6 +45,13 @@ cmocka() {
         -lcmocka libcmocka-dev
 }
 
+nginx() {
+    if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] && [ ! -x build/nginx/usr/sbin/nginx ]; then
+        fetch="$fetch nginx"
+        program update-ca-certificates ca-certificates
+    fi
+}
+
 find_lacking() {
     lacking='' fetch=''
     for group in "$@"; do
@@ -75,11 +82,7 @@ find_lacking() {
             compiles '#include <uv.h>\nint main(void) { return uv_version() == 0; }' -luv libuv1-dev
             program jq jq
             program ip iproute2
-            if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] &&
-                [ ! -x build/nginx/usr/sbin/nginx ]; then
-                fetch="$fetch nginx"
-                program update-ca-certificates ca-certificates
-            fi
+            nginx
             if ! command -v tinyproxy >/dev/null 2>&1 && [ ! -x build/tinyproxy-bin/usr/bin/tinyproxy ]; then
                 fetch="$fetch tinyproxy-bin"
             fi
@@ -105,6 +108,29 @@ find_lacking() {
             program cppcheck cppcheck
             program valgrind valgrind libc6-dbg
             ;;
+        bench)
+            nginx
+            program openssl openssl
+            program curl curl ca-certificates
+            program jq jq
+            program node nodejs
+            program npm npm
+            program gnuplot gnuplot-nox
+            program strace strace
+            program valgrind valgrind libc6-dbg
+            program callgrind_annotate valgrind
+            program taskset util-linux
+            compiles '#include <curl/curl.h>\nint main(void) { return curl_easy_init() == 0; }' -lcurl \
+                libcurl4-openssl-dev
+            compiles '#include <cjson/cJSON.h>\nint main(void) { return cJSON_Parse("1") == 0; }' -lcjson libcjson-dev
+            ;;
+        size)
+            program arm-none-eabi-gcc gcc-arm-none-eabi
+            test -e /usr/lib/picolibc/arm-none-eabi/include/stdio.h || lack picolibc-arm-none-eabi
+            program musl-gcc musl-tools
+            program strip binutils
+            program openssl openssl
+            ;;
         source)
             program make make
             program dpkg-source dpkg-dev
@@ -121,7 +147,7 @@ find_lacking() {
             esac
             ;;
         *)
-            echo "tools/need.sh: no group $group; there are build, demo, test, coverage, mutate, lint and source" >&2
+            echo "tools/need.sh: no group $group; there are build, demo, test, coverage, mutate, lint, bench, size and source" >&2
             exit 2
             ;;
         esac

@@ -90,7 +90,7 @@ ok "libraries by the path that the user names" "gcc -std=c99 $warn -I. \
 
 # Knobs, alone and together.
 knobs='NO_SOCKETS NO_RESOLVER NO_THREADS NO_TLS NO_CLIENT_CERTIFICATE NO_FILES NO_CLOCK NO_ENTROPY NO_STDLIB NO_STRINGS
-    NO_LOG NO_BLOCKING NO_SIMD'
+    NO_LOG NO_BLOCKING NO_SIMD SMALL'
 every=
 for knob in $knobs; do
     every="$every -DHATHORA_TOKENS_$knob"

@@ -1,0 +1,111 @@
+#!/bin/sh
+# size.sh: bytes of code, of a static program, of the client's block and of stack, all with -Os. Prints the tables and
+# writes them to build/bench/size.md.
+# Flags are lists of words, and Markdown has backquotes.
+# shellcheck disable=SC2086,SC2016
+set -eu
+
+cd "$(dirname "$0")/../.."
+out=build/bench
+mkdir -p "$out"
+report=$out/size.md
+cm3='arm-none-eabi-gcc --specs=picolibc.specs -mcpu=cortex-m3 -mthumb'
+musl='musl-gcc -static -Os -std=c99'
+rims='-DHATHORA_TOKENS_NO_SOCKETS -DHATHORA_TOKENS_NO_CLOCK -DHATHORA_TOKENS_NO_ENTROPY -DHATHORA_TOKENS_NO_FILES'
+quiet='-DHATHORA_TOKENS_NO_STRINGS -DHATHORA_TOKENS_NO_LOG -DHATHORA_TOKENS_NO_BLOCKING'
+sections='-Os -std=c99 -ffunction-sections -fdata-sections'
+
+sh tools/bearssl.sh cortex-m3 "$cm3" arm-none-eabi-ar \
+    -Os -DBR_USE_UNIX_TIME=0 -ffunction-sections -fdata-sections >"$out/bearssl.log" 2>&1
+sh tools/bearssl.sh musl musl-gcc ar -Os >>"$out/bearssl.log" 2>&1
+
+# text NAME KNOBS...: bytes of code and constants of the header's own object for Cortex-M3.
+text() {
+    name=$1
+    shift
+    $cm3 $sections -isystem build/inc -I. $rims "$@" -c tests/compile/implement.c -o "$out/size-$name.o"
+    arm-none-eabi-size "$out/size-$name.o" | awk 'NR == 2 { print $1 }'
+}
+
+# linked NAME LIBRARY KNOBS...: bytes of the example for boards, linked; without a library its functions are left out.
+linked() {
+    name=$1 library=$2
+    shift 2
+    $cm3 $sections -isystem build/inc -I. -Iexamples "$@" examples/bare_metal.c $library -nostartfiles \
+        -Wl,--gc-sections,--entry=main,--unresolved-symbols=ignore-all,--defsym=__flash_size=0x400000 \
+        -Wl,--defsym=__ram_size=0x400000 -o "$out/size-$name.elf" 2>"$out/link.log" || {
+        cat "$out/link.log" >&2
+        exit 1
+    }
+    arm-none-eabi-size "$out/size-$name.elf" | awk 'NR == 2 { print $1 }'
+}
+
+# tool NAME KNOBS...: bytes of the command-line tool, static and stripped.
+tool() {
+    name=$1
+    shift
+    $musl -isystem build/inc -I. "$@" tools/hathora-tokens.c build/bear-musl/libbearssl.a -o "$out/size-$name" \
+        -Wl,--gc-sections -ffunction-sections -fdata-sections
+    strip "$out/size-$name"
+    wc -c <"$out/size-$name"
+}
+
+# row WHAT BYTES LIMIT
+row() {
+    if [ -z "$3" ]; then
+        echo "| $1 | $2 | | |"
+    elif [ "$2" -le "$3" ]; then
+        echo "| $1 | $2 | $3 | met |"
+    else
+        echo "| $1 | $2 | $3 | **not met** |"
+    fi
+}
+
+# A list from the emulator on a painted stack, for the last rows.
+measure_stack() {
+    sh tests/certs.sh build/certs
+    rm -f "$out/port"
+    build/hathora-emulator --listen 127.0.0.1:0 --cert build/certs/leaf.pem --key build/certs/leaf.key --org org-1 \
+        --token dev-token --port-file "$out/port" >"$out/emulator.log" 2>&1 &
+    emulator=$!
+    trap 'kill $emulator 2>/dev/null' EXIT
+    until [ -s "$out/port" ]; do
+        kill -0 "$emulator"
+        sleep 0.1
+    done
+    "$out/stack" "https://localhost:$(cat "$out/port")" build/certs/ca.pem
+    kill "$emulator"
+    trap - EXIT
+}
+
+all=$(text all)
+less=$(text less $quiet)
+core=$(text core -DHATHORA_TOKENS_NO_TLS $quiet)
+whole=$(linked whole build/bear-cortex-m3/libbearssl.a)
+whole_small=$(linked whole-small build/bear-cortex-m3/libbearssl.a -DHATHORA_TOKENS_SMALL)
+alone=$(linked alone '')
+alone_small=$(linked alone-small '' -DHATHORA_TOKENS_SMALL)
+program=$(tool tool)
+program_small=$(tool tool-small -DHATHORA_TOKENS_SMALL)
+# The four numbers are words.
+# shellcheck disable=SC2046
+set -- $(measure_stack)
+
+{
+    echo '| `-Os`, bytes | measured | at most | |'
+    echo '|---|---|---|---|'
+    row 'Cortex-M3: header and jsmn, everything on' "$all" 20480
+    row 'the same without texts, logger and blocking calls' "$less" 14336
+    row 'the same without TLS, for a transport that brings its own' "$core" ''
+    row 'command-line tool, musl, static, stripped' "$program" 204800
+    row 'client block, 16 KiB records' "$1" 28672
+    row 'client block, `record_bytes` and `send_bytes` 512' "$2" 12288
+    row 'stack, amd64 `-O2`: a first list with its handshake' "$3" 6144
+    row 'stack, a list on the same connection' "$4" ''
+    echo
+    echo '| BearSSL profile | Cortex-M3: `examples/bare_metal.c`, of it BearSSL | tool, musl, static |'
+    echo '|---|---|---|'
+    echo "| default | $whole, $((whole - alone)) | $program |"
+    echo "| \`HATHORA_TOKENS_SMALL\` | $whole_small, $((whole_small - alone_small)) | $program_small |"
+} >"$report"
+cat "$report"
