@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h> /* rename() */
 #include <stdlib.h>
 #include <string.h>
 
