@@ -46,7 +46,8 @@ $(addprefix lint-cppcheck/,$(LINT_C)): lint-cppcheck/%: %
 	    -D__unix__ -D__linux__ -D__GNUC__=12 -DAI_NUMERICHOST=4 -DCLOCK_MONOTONIC=1 -DMSG_NOSIGNAL=0x4000 \
 	    -DSIG_SETMASK=2 $<
 
-VALGRIND = valgrind -q --leak-check=full --show-leak-kinds=all --errors-for-leak-kinds=all --error-exitcode=9
+VALGRIND = valgrind -q --leak-check=full --show-leak-kinds=all --errors-for-leak-kinds=all --error-exitcode=9 \
+    --suppressions=tests/lint/valgrind.supp
 
 # Under valgrind a fault at each fiftieth byte instead of at each; the address sanitizer sees them all.
 $(addprefix lint-valgrind/,$(LINT_UNITS)): lint-valgrind/%: build/tests/unit/%

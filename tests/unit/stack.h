@@ -57,9 +57,22 @@ UNIT_UNCHECKED static bool unit_memory_holds(const void *memory, size_t bytes, c
     return false;
 }
 
+/* Where the part that was used begins: above as many zeros as no function skips. */
+UNIT_UNCHECKED static size_t unit_stack_begin(const char *stack)
+{
+    const volatile char *at = (const volatile char *)stack;
+    size_t begin = UNIT_STACK_BYTES, i = UNIT_STACK_BYTES;
+    while (i != 0 && begin - i < 65536) {
+        i--;
+        begin = at[i] != 0 ? i : begin;
+    }
+    return begin;
+}
+
 static inline bool unit_stack_holds(const char *stack, const void *bytes, size_t len)
 {
-    return unit_memory_holds(stack, UNIT_STACK_BYTES, bytes, len);
+    size_t begin = unit_stack_begin(stack);
+    return unit_memory_holds(stack + begin, UNIT_STACK_BYTES - begin, bytes, len);
 }
 
 #endif
