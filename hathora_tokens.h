@@ -7539,7 +7539,7 @@ typedef struct htoki_job {
 } htoki_job;
 
 /* The client's side. Nothing can end getaddrinfo(), so a client that gives up look-ups again and again would pile
-   up their threads: it has HTOKI_LOOKUPS of them at most, and for the same name it takes up the one given up. */
+   up their threads: it has HTOKI_LOOKUPS of them at most, and then takes up one that was given up, or none. */
 typedef struct htoki_lookup {
     const htok_allocator *allocator;
     htoki_job *job;
@@ -7767,8 +7767,8 @@ static void htoki_lookup_end(htoki_lookup *lookup)
     }
 }
 
-/* Takes up a look-up of the same name that was given up and still runs; lets go of those that have ended. False when
-   there are too many to begin another. */
+/* Lets go of the look-ups given up that have ended. Where that leaves no room for another, takes up one of the same name
+   again; false when there is none. A new one is better while it may begin: the network may have changed meanwhile. */
 static bool htoki_lookup_find(htoki_lookup *lookup, const char *host)
 {
     bool room = false;
@@ -7777,13 +7777,16 @@ static bool htoki_lookup_find(htoki_lookup *lookup, const char *host)
         htoki_job *job = lookup->given_up[i];
         if (job && htoki_job_owners(job, 0) == 1) {
             htoki_job_leave(job);
-            lookup->given_up[i] = job = NULL;
+            lookup->given_up[i] = NULL;
         }
-        if (job && !lookup->job && strcmp(job->host, host) == 0) {
-            lookup->job = job;
-            lookup->given_up[i] = job = NULL;
+        room = room || !lookup->given_up[i];
+    }
+    for (i = 0; i < HTOKI_LOOKUPS && !room; i++) {
+        if (strcmp(lookup->given_up[i]->host, host) == 0) {
+            lookup->job = lookup->given_up[i];
+            lookup->given_up[i] = NULL;
+            room = true;
         }
-        room = room || !job;
     }
     return room;
 }

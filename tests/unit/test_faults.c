@@ -2033,6 +2033,16 @@ static void look_ups_given_up_are_taken_up_again_and_bounded(void **state)
     check_number(c->error.reason, HTOK_REASON_CERTIFICATE_NAME, "which was looked up");
     check_number(sim.count[SIM_THREAD], 5, "threads in all");
     check_number(sim.blocks, 2, "blocks");
+    /* of one name too a new one begins while it may */
+    htoki_disconnect(c);
+    for (i = 1; i < 7; i++) {
+        check(start(c, HTOKI_GET_ORG_TOKENS, NAME) == HTOK_OK, "start");
+        (void)htok_client_poll(c);
+        check(htok_client_poll(c) == HTOK_STATE_PENDING, "no look-up");
+        htok_client_cancel(c);
+        check_number(sim.worker_count, i < 4 ? i : 4, "threads for one name");
+    }
+    sim_run_workers();
     sim_check_usable(c, true, "after it");
     htok_client_close(c);
     sim_end("given up");
