@@ -1,4 +1,4 @@
-/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_identity.c -lbearssl
+/* Build: clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_identity.c -l:libbearssl.a
 
    A client's private key: a verdict for any bytes; one that is taken lies within the memory that it was decoded into,
    signs with it or fails, and nothing of it is left. Input: bits 0-1 the form (PEM, PKCS #8, PKCS #1, SEC 1), bits 2-3
