@@ -192,11 +192,31 @@ static int sim_setsockopt(int fd, int level, int name, const void *value, sockle
     return sim_errno(SIM_SETSOCKOPT) ? -1 : 0;
 }
 
+/* An address that a look-up gave or a URL holds, in the form of its family, with a port. */
+static void sim_check_address(const struct sockaddr *address, socklen_t size)
+{
+    static const unsigned char loopback[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        const unsigned char *bytes = (const unsigned char *)&v4.sin_addr;
+        assert_int_equal(size, sizeof v4);
+        memcpy(&v4, address, sizeof v4);
+        assert_true((bytes[0] == 127 || bytes[0] == 10) && v4.sin_port != 0);
+    } else {
+        struct sockaddr_in6 v6;
+        assert_true(address->sa_family == AF_INET6 && size == sizeof v6);
+        memcpy(&v6, address, sizeof v6);
+        assert_true((v6.sin6_addr.s6_addr[0] == 0x20 || memcmp(&v6.sin6_addr, loopback, 16) == 0) &&
+                    v6.sin6_port != 0);
+    }
+}
+
 static int sim_connect(int fd, const struct sockaddr *address, socklen_t size)
 {
     sim_fd *s = sim_fd_at(fd);
     int error = sim_fault(SIM_CONNECT);
     assert_true(address != NULL && size >= sizeof(struct sockaddr_in) && s->non_blocking && s->close_on_exec);
+    sim_check_address(address, size);
     errno = error ? error : EINPROGRESS;
     s->connecting =
         error == EINTR || error == EALREADY || error == EINPROGRESS || (!error && sim.connects_later);
@@ -361,7 +381,11 @@ static int sim_getaddrinfo(const char *name, const char *service, const struct a
         memset(&nodes[i], 0, sizeof nodes[i]);
         nodes[i].ai_family = sim.families[i];
         v4[i].sin_family = AF_INET;
+        ((unsigned char *)&v4[i].sin_addr)[0] = 10;
+        ((unsigned char *)&v4[i].sin_addr)[3] = (unsigned char)i;
         v6[i].sin6_family = AF_INET6;
+        v6[i].sin6_addr.s6_addr[0] = 0x20;
+        v6[i].sin6_addr.s6_addr[15] = (unsigned char)i;
         nodes[i].ai_addr = sim.families[i] == AF_INET ? (struct sockaddr *)(void *)&v4[i]
                                                       : (struct sockaddr *)(void *)&v6[i];
         nodes[i].ai_addrlen = sim.families[i] == AF_INET ? sizeof v4[i] : sizeof v6[i];
