@@ -495,6 +495,23 @@ static void of_several_failures_the_first_that_says_more_than_no_network_is_told
     }
 }
 
+/* RFC 6761 section 6.3; host names have no case (RFC 4343). */
+static void localhost_in_any_case_is_not_looked_up(void **state)
+{
+    static const char *const names[] = {"localhost", "LOCALHOST", "LocalHost"};
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(names); i++) {
+        room r;
+        begin(&r, NULL);
+        fake.connect_errors[0] = fake.connect_errors[1] = ECONNREFUSED;
+        assert_int_equal(open_host(&r, names[i]), HTOK_IO_OK);
+        failed_with(&r, connect_at(&r, 0), HTOK_PHASE_CONNECT, ECONNREFUSED);
+        assert_int_equal(fake.connects, 2); /* ::1 and 127.0.0.1, at once */
+        end(&r);
+    }
+}
+
 static void two_sockets_that_race_are_looked_at_every_ten_ms(void **state)
 {
     htok_wait wait;
@@ -588,6 +605,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_look_up_without_a_descriptor_is_looked_at_every_ten_ms),
         cmocka_unit_test(many_addresses_of_one_family_leave_room_for_the_other),
         cmocka_unit_test(of_several_failures_the_first_that_says_more_than_no_network_is_told),
+        cmocka_unit_test(localhost_in_any_case_is_not_looked_up),
         cmocka_unit_test(two_sockets_that_race_are_looked_at_every_ten_ms),
         cmocka_unit_test(the_next_address_starts_at_once_when_the_one_before_failed),
         cmocka_unit_test(no_bytes_are_no_step),
