@@ -67,14 +67,14 @@ help:
 	@echo 'make help      this list'
 
 need:
-	sh tools/need.sh build demo test lint
+	sh tools/need.sh build demo test coverage mutate lint
 
 check:
-	sh tools/need.sh build demo test source
+	sh tools/need.sh build demo test coverage source
 	$(MAKE) -j$(JOBS) test-programs
 	JOBS=$(JOBS) sh tests/run.sh $(addprefix build/,$(TESTS)) $(addprefix build/san/,$(TESTS)) $(MEMORY)
 
-test-programs: $(PLAIN) $(SANITIZED) $(MEMORY) build/sdk/installed build/certs/made build/certs/tls/made
+test-programs: $(PLAIN) $(SANITIZED) $(MEMORY) $(COVERED) build/sdk/installed build/certs/made build/certs/tls/made
 
 coverage:
 	sh tools/need.sh build coverage

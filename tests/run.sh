@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh PROGRAM...: runs the test programs, the compile matrix, the fuzz targets and the checks, JOBS at a time, and
-# shows them in this order; the last line is the sum. With ONLY set it runs the programs alone. A program at
-# BIN/tests/... tests the tools in BIN, which it finds in HATHORA_BIN.
+# run.sh PROGRAM...: runs the test programs, the checks, the compile matrix, the count of what the unit tests reach, and
+# the fuzz targets, JOBS at a time, and shows them in this order; the last line is the sum. With ONLY set it runs the
+# programs alone. A program at BIN/tests/... tests the tools in BIN, which it finds in HATHORA_BIN.
 set -eu
 
 # one WHAT: a program, or a script; its output goes to a log, its status, once it has ended, to a file beside that.
@@ -69,7 +69,7 @@ cmocka_sum() {
 together=$* alone=
 if [ -z "${ONLY-}" ]; then
     together="$* $(echo tests/checks/*.sh)"
-    alone='tests/compile/run.sh tests/fuzz/check.sh'
+    alone='tests/compile/run.sh tests/coverage.sh tests/fuzz/check.sh'
 fi
 (
     trap ': >"$results/over"' EXIT

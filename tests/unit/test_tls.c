@@ -10,14 +10,34 @@ static struct processor {
     bool scripted, x86_aes, x86_clmul, power_aes, power_ghash;
 } processor;
 
-#define br_aes_x86ni_ctr_get_vtable() \
-    (!processor.scripted ? br_aes_x86ni_ctr_get_vtable() : processor.x86_aes ? &br_aes_ct_ctr_vtable : NULL)
-#define br_ghash_pclmul_get() \
-    (!processor.scripted ? br_ghash_pclmul_get() : processor.x86_clmul ? br_ghash_ctmul : NULL)
-#define br_aes_pwr8_ctr_get_vtable() \
-    (!processor.scripted ? br_aes_pwr8_ctr_get_vtable() : processor.power_aes ? &br_aes_ct_ctr_vtable : NULL)
-#define br_ghash_pwr8_get() \
-    (!processor.scripted ? br_ghash_pwr8_get() : processor.power_ghash ? br_ghash_ctmul : NULL)
+static const br_block_ctr_class *x86_aes(void)
+{
+    return !processor.scripted ? br_aes_x86ni_ctr_get_vtable()
+           : processor.x86_aes ? &br_aes_ct_ctr_vtable
+                               : NULL;
+}
+
+static br_ghash x86_clmul(void)
+{
+    return !processor.scripted ? br_ghash_pclmul_get() : processor.x86_clmul ? br_ghash_ctmul : NULL;
+}
+
+static const br_block_ctr_class *power_aes(void)
+{
+    return !processor.scripted   ? br_aes_pwr8_ctr_get_vtable()
+           : processor.power_aes ? &br_aes_ct_ctr_vtable
+                                 : NULL;
+}
+
+static br_ghash power_ghash(void)
+{
+    return !processor.scripted ? br_ghash_pwr8_get() : processor.power_ghash ? br_ghash_ctmul : NULL;
+}
+
+#define br_aes_x86ni_ctr_get_vtable x86_aes
+#define br_ghash_pclmul_get         x86_clmul
+#define br_aes_pwr8_ctr_get_vtable  power_aes
+#define br_ghash_pwr8_get           power_ghash
 #endif
 
 #define HATHORA_TOKENS_IMPLEMENTATION
