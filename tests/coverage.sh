@@ -14,7 +14,11 @@ status=0
 if [ $# -eq 0 ]; then
     for source in tests/unit/test_*.c; do
         source=${source##*/}
-        set -- "$@" "$out/${source%.c}"
+        # Those of HATHORA_TOKENS_SMALL have functions of the same names at other lines, which gcovr cannot merge.
+        case $source in
+        *_small.c) ;;
+        *) set -- "$@" "$out/${source%.c}" ;;
+        esac
     done
 fi
 # A count needs no fault at every byte.
