@@ -6652,6 +6652,13 @@ typedef struct htoki_cutter {
     bool off;                /* nothing is cut any more: what is encrypted, or no handshake */
 } htoki_cutter;
 
+/* AES by the CPU's instructions; ghash is 0 where it has none. */
+typedef struct htoki_aes {
+    const br_block_ctr_class *ctr;
+    br_ghash ghash;
+    bool known;
+} htoki_aes;
+
 /* Lives as long as the client; must not move. */
 typedef struct htoki_tls {
     br_ssl_client_context client;
@@ -6662,6 +6669,7 @@ typedef struct htoki_tls {
     htoki_validity validity;  /* of the session, where resumable */
     unsigned char *record_in; /* bytes from ahead to ahead_end came before the engine asked for them */
     size_t record_in_size, ahead, ahead_end;
+    htoki_aes aes;
 } htoki_tls;
 
 typedef struct htoki_tls_config {
@@ -6747,10 +6755,11 @@ static const char *htoki_tls_hint(const htok_error *e)
 
 #if HTOKI_SMALL
 /* One of each: what is named here is linked. Constant-time code for 32-bit CPUs, which serves all others as well. */
-static void htoki_tls_set_suites(br_ssl_engine_context *engine)
+static void htoki_tls_set_suites(br_ssl_engine_context *engine, htoki_aes *aes)
 {
     static const uint16_t suites[] = {BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
                                       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256};
+    (void)aes;
     br_ssl_engine_set_suites(engine, suites, HTOKI_COUNT(suites));
     br_ssl_engine_set_rsavrfy(engine, br_rsa_i31_pkcs1_vrfy);
     br_ssl_engine_set_ec(engine, HTOKI_EC);
@@ -6760,14 +6769,23 @@ static void htoki_tls_set_suites(br_ssl_engine_context *engine)
     br_ssl_engine_set_ghash(engine, br_ghash_ctmul32);
 }
 #else
-/* AES is fast, and free of cache timing without bit slicing, only where the CPU has instructions for it. */
-static bool htoki_tls_has_aes(void)
+/* AES is fast, and free of cache timing without bit slicing, only where the CPU has instructions for it. It is asked
+   once for each client: in a virtual machine the question takes longer than all else that is set up here. */
+static void htoki_tls_find_aes(htoki_aes *aes)
 {
-    return (br_aes_x86ni_ctr_get_vtable() != NULL && br_ghash_pclmul_get() != 0) ||
-           (br_aes_pwr8_ctr_get_vtable() != NULL && br_ghash_pwr8_get() != 0);
+    if (aes->known) {
+        return;
+    }
+    aes->known = true;
+    aes->ctr = br_aes_x86ni_ctr_get_vtable();
+    aes->ghash = aes->ctr != NULL ? br_ghash_pclmul_get() : 0;
+    if (aes->ghash == 0) {
+        aes->ctr = br_aes_pwr8_ctr_get_vtable();
+        aes->ghash = aes->ctr != NULL ? br_ghash_pwr8_get() : 0;
+    }
 }
 
-static void htoki_tls_set_suites(br_ssl_engine_context *engine)
+static void htoki_tls_set_suites(br_ssl_engine_context *engine, htoki_aes *aes)
 {
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -6777,20 +6795,27 @@ static void htoki_tls_set_suites(br_ssl_engine_context *engine)
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,       BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384};
-    br_ssl_engine_set_suites(engine, htoki_tls_has_aes() ? suites : suites_without_aes, HTOKI_COUNT(suites));
+    htoki_tls_find_aes(aes);
+    br_ssl_engine_set_suites(engine, aes->ghash != 0 ? suites : suites_without_aes, HTOKI_COUNT(suites));
     br_ssl_engine_set_default_rsavrfy(engine);
     br_ssl_engine_set_default_ecdsa(engine);
-    br_ssl_engine_set_default_aes_gcm(engine);
+    if (aes->ghash != 0) {
+        br_ssl_engine_set_gcm(engine, &br_sslrec_in_gcm_vtable, &br_sslrec_out_gcm_vtable);
+        br_ssl_engine_set_aes_ctr(engine, aes->ctr);
+        br_ssl_engine_set_ghash(engine, aes->ghash);
+    } else {
+        br_ssl_engine_set_default_aes_gcm(engine);
+    }
     br_ssl_engine_set_default_chapol(engine);
     br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
 }
 #endif
 
-static void htoki_tls_set_algorithms(br_ssl_engine_context *engine)
+static void htoki_tls_set_algorithms(br_ssl_engine_context *engine, htoki_aes *aes)
 {
     static const char *const protocols[1] = {"http/1.1"};
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    htoki_tls_set_suites(engine);
+    htoki_tls_set_suites(engine, aes);
     br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
     br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
     br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
@@ -7098,6 +7123,7 @@ static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_e
     br_ssl_engine_context *engine = &t->client.eng;
     br_ssl_session_parameters session;
     htoki_validity validity = t->validity;
+    htoki_aes aes = t->aes;
     char name[256];
     htok_reason reason = htoki_tls_missing(config);
     bool resume = config->resume && htoki_tls_resumable(t, config->unix_seconds);
@@ -7108,7 +7134,8 @@ static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_e
     }
     if (reason == HTOK_REASON_NONE) {
         br_ssl_client_zero(&t->client);
-        htoki_tls_set_algorithms(engine);
+        t->aes = aes;
+        htoki_tls_set_algorithms(engine, &t->aes);
         htoki_tls_set_buffers(engine, config);
         t->record_in = (unsigned char *)config->record_in;
         t->record_in_size = config->record_in_size;
@@ -9250,7 +9277,7 @@ static void htoki_tls_send(htok_client *c)
     for (;;) {
         size_t len = 0, moved;
         unsigned char *bytes;
-        if (c->stage == HTOKI_STAGE_HANDSHAKE) {
+        if (c->stage == HTOKI_STAGE_HANDSHAKE || htoki_span_len(&c->in) != 0) {
             htoki_tls_gather(c);
         }
         len = htoki_span_len(&c->in);
@@ -9374,7 +9401,11 @@ static void htoki_handshake(htok_client *c)
         if (htoki_tls_receive(c)) {
             return;
         }
-        htoki_tls_send(c);
+        /* The flight that ends a resumed handshake leaves together with the request. */
+        htoki_tls_gather(c);
+        if (!htoki_tls_established(&c->tls)) {
+            htoki_tls_send(c);
+        }
     }
     c->again = htoki_tls_is_ahead(&c->tls) || htoki_tls_closed(&c->tls);
     if (htoki_tls_established(&c->tls)) {

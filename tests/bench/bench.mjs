@@ -132,7 +132,8 @@ http {
 // ---- What is measured. ---------------------------------------------------------------------------------------------
 
 const ports = { ecdsa: await freePort(), rsa: await freePort(), closing: await freePort() };
-const url = (name) => `https://localhost:${ports[name]}`;
+// Handshakes are with an address, so that no other address of the name is tried first.
+const url = (name, work) => `https://${work === "full" || work === "resumed" ? "127.0.0.1" : "localhost"}:${ports[name]}`;
 const ca = (name) => `${folder}/${name === "rsa" ? "rsa" : "ecdsa"}-ca.pem`;
 const sdkEnvironment = (file) => ({
   ...process.env, NODE_EXTRA_CA_CERTS: file, HATHORA_ORG_ID: "10", HATHORA_TOKEN: "bench-dev-token",
@@ -142,7 +143,7 @@ const sdkEnvironment = (file) => ({
 function command(program, work, where, count) {
   return program === "sdk"
     ? ["node", "tests/bench/sdk.mjs", ...work, url(where), String(count)]
-    : [`${folder}/${program}`, ...work, url(where), ca(where), String(count)];
+    : [`${folder}/${program}`, ...work, url(where, work[0]), ca(where), String(count)];
 }
 
 // CPU and wall nanoseconds for one piece of the work.
