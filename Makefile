@@ -194,10 +194,6 @@ build/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(HARNESS) $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)
 
-build/bench/%: tests/bench/%.c $(HEADERS)
-	@mkdir -p $(@D)
-	$(CC) $(OUR_C) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
-
 build/san/tests/live/%: tests/live/%.c $(HARNESS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(HARNESS) $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LDLIBS)

@@ -24,6 +24,6 @@ build/bench/small: tests/bench/library.c tests/bench/bench.h hathora_tokens.h
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) -DHATHORA_TOKENS_SMALL $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BENCH_LIBS) $(LDLIBS)
 
-build/bench/library build/bench/small build/bench/limit: BENCH_LIBS = $(BEARSSL)
+build/bench/library build/bench/small build/bench/limit build/bench/longest_poll: BENCH_LIBS = $(BEARSSL)
 build/bench/stack: BENCH_LIBS = $(BEARSSL) -lpthread
 build/bench/libcurl: BENCH_LIBS = -lcurl -lcjson
