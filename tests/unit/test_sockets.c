@@ -173,6 +173,7 @@ static void begin(room *r, const htok_resolver *resolver)
 {
     memset(&fake, 0, sizeof fake);
     memset(r, 0, sizeof *r);
+    memset(&r->race, 4, sizeof r->race); /* it may hold anything */
     r->allocator.context = &r->memory;
     r->allocator.allocate = unit_allocate;
     r->allocator.release = unit_release;
@@ -334,6 +335,41 @@ static void of_a_resolvers_addresses_only_whole_ones_count(void **state)
     assert_int_equal(open_host(&r, "name.test"), HTOK_IO_OK);
     failed_with(&r, connect_at(&r, 0), HTOK_PHASE_LOOKUP, 0);
     end(&r);
+}
+
+/* RFC 8305 section 4. */
+static void the_families_of_a_resolvers_addresses_take_turns(void **state)
+{
+    static const struct {
+        const char *given, *tried; /* 4 and 6 for the families */
+        const char *order;
+    } rows[] = {
+        {"44466", "46464", "03142"}, {"66444", "64644", "02134"}, {"464", "464", "012"},
+        {"444", "444", "012"},       {"4446", "4644", "0312"},    {"6", "6", "0"},
+        {"4466", "4646", "0213"},
+    };
+    size_t i, n;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        hook h;
+        htok_resolver resolver = hook_begin(&h);
+        room r;
+        h.poll = HTOK_IO_OK;
+        h.count = strlen(rows[i].given);
+        for (n = 0; n < h.count; n++) {
+            h.addresses[n].length = rows[i].given[n] == '4' ? 4 : 16;
+        }
+        begin(&r, &resolver);
+        fake.connect_errors[0] = EINPROGRESS;
+        assert_int_equal(open_host(&r, "name.test"), HTOK_IO_OK);
+        assert_int_equal(connect_at(&r, 0), HTOK_IO_AGAIN);
+        check_number(r.net.count, h.count, rows[i].given);
+        for (n = 0; n < h.count; n++) {
+            check_number(r.race.addresses[n].length, rows[i].tried[n] == '4' ? 4 : 16, rows[i].given);
+            check_number(r.race.addresses[n].bytes[3], rows[i].order[n] - '0', rows[i].given);
+        }
+        end(&r);
+    }
 }
 
 static void a_resolver_without_a_wait_is_looked_at_every_ten_ms(void **state)
@@ -598,6 +634,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_a_resolver_only_addresses_are_reached),
         cmocka_unit_test(a_resolver_that_fails_to_begin_or_to_end_is_told),
         cmocka_unit_test(of_a_resolvers_addresses_only_whole_ones_count),
+        cmocka_unit_test(the_families_of_a_resolvers_addresses_take_turns),
         cmocka_unit_test(a_resolver_without_a_wait_is_looked_at_every_ten_ms),
         cmocka_unit_test(a_name_that_does_not_fit_is_not_looked_up),
         cmocka_unit_test(a_look_up_without_memory_fails),

@@ -1,8 +1,12 @@
 /* The default hooks: files, and the wait of the blocking calls. Faults of the system are in test_faults.c. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <stdarg.h>
@@ -28,11 +32,114 @@ static int fake_poll(struct pollfd *entries, nfds_t count, int timeout)
     return polled.error ? -1 : 0;
 }
 
-#define poll fake_poll
+/* Random bytes that count up, a few at a time, behind some interrupts. */
+static struct random_source {
+    int call_error; /* of getrandom(), once it gave call_bytes */
+    size_t call_bytes;
+    unsigned call_interrupts, device_interrupts;
+    bool no_device;
+    int device_open;
+    size_t most, given; /* bytes of one step; 0: all */
+} source;
+
+static ssize_t random_step(void *bytes, size_t size, unsigned *interrupts, size_t left)
+{
+    size_t i;
+    if (*interrupts != 0) {
+        --*interrupts;
+        errno = EINTR;
+        return -1;
+    }
+    size = source.most != 0 && size > source.most ? source.most : size;
+    size = size > left ? left : size;
+    for (i = 0; i < size; i++) {
+        ((unsigned char *)bytes)[i] = (unsigned char)++source.given;
+    }
+    return (ssize_t)size;
+}
+
+__attribute__((unused)) static ssize_t fake_getrandom(void *bytes, size_t size, unsigned flags)
+{
+    assert_int_equal(flags, GRND_NONBLOCK);
+    if (source.given == source.call_bytes && source.call_interrupts == 0) {
+        errno = source.call_error;
+        return -1;
+    }
+    return random_step(bytes, size, &source.call_interrupts, source.call_bytes - source.given);
+}
+
+static int fake_open(const char *path, int flags)
+{
+    assert_string_equal(path, "/dev/urandom");
+    assert_true((flags & O_CLOEXEC) != 0);
+    source.device_open += !source.no_device;
+    return source.no_device ? -1 : 50;
+}
+
+static ssize_t fake_read(int fd, void *bytes, size_t size)
+{
+    assert_int_equal(fd, 50);
+    assert_true(size <= 256);
+    return random_step(bytes, size, &source.device_interrupts, size);
+}
+
+static int fake_close(int fd)
+{
+    assert_int_equal(fd, 50);
+    source.device_open--;
+    return 0;
+}
+
+#define poll      fake_poll
+#define getrandom fake_getrandom
+#define open      fake_open
+#define read      fake_read
+#define close     fake_close
 
 #define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
 #include "unit.h"
+
+#undef open
+#undef read
+#undef close
+
+static void random_bytes_come_whole_from_the_call_or_the_device(void **state)
+{
+    static const struct {
+        struct random_source source;
+        bool ok;
+    } rows[] = {
+        {{ENOSYS, 1000, 0, 0, true, 0, 0, 0}, true},
+        {{ENOSYS, 1000, 0, 0, true, 0, 7, 0}, true},
+        {{ENOSYS, 1000, 100, 0, true, 0, 0, 0}, true},
+        {{ENOSYS, 1000, 101, 0, true, 0, 0, 0}, false},
+        {{ENOSYS, 0, 0, 0, true, 0, 0, 0}, false},
+        {{EAGAIN, 0, 0, 0, false, 0, 0, 0}, false}, /* not seeded since boot */
+        {{EAGAIN, 200, 0, 0, false, 0, 0, 0}, false},
+        {{ENOSYS, 0, 0, 0, false, 0, 0, 0}, true},
+        {{ENOSYS, 0, 0, 0, false, 0, 9, 0}, true},
+        {{ENOSYS, 123, 0, 0, false, 0, 9, 0}, true},
+        {{ENOSYS, 0, 0, 100, false, 0, 0, 0}, true},
+        {{ENOSYS, 0, 0, 101, false, 0, 0, 0}, false},
+        {{ENOSYS, 0, 200, 100, false, 0, 0, 0}, true},
+    };
+    size_t i, at;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        unsigned char bytes[602];
+        char label[16];
+        snprintf(label, sizeof label, "row %d", (int)i);
+        memset(bytes, 0xee, sizeof bytes);
+        source = rows[i].source;
+        check_number(htoki_entropy_fill(NULL, bytes + 1, 600), rows[i].ok, label);
+        for (at = 0; at < 600 && rows[i].ok; at++) {
+            check(bytes[1 + at] == (unsigned char)(at + 1), "%s: byte %d", label, (int)at);
+        }
+        check(bytes[0] == 0xee && bytes[601] == 0xee, "%s: outside", label);
+        check_number(source.device_open, 0, label);
+    }
+}
 
 static bool wait_for(intptr_t descriptor, bool readable, bool writable, uint32_t timeout_ms)
 {
@@ -123,6 +230,7 @@ static void a_file_is_read_whole_or_known_to_be_longer(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_bytes_come_whole_from_the_call_or_the_device),
         cmocka_unit_test(waits_are_for_a_direction_or_a_time),
         cmocka_unit_test(a_wait_for_nothing_is_refused),
         cmocka_unit_test(a_wait_that_a_signal_ends_is_over_and_one_that_the_system_refuses_has_failed),
