@@ -1,17 +1,20 @@
 #!/bin/sh
 # run.sh PROGRAM...: runs the test programs, the checks, the compile matrix, the count of what the unit tests reach, and
 # the fuzz targets, JOBS at a time, and shows them in this order; the last line is the sum. With ONLY set it runs the
-# programs alone. A program at BIN/tests/... tests the tools in BIN, which it finds in HATHORA_BIN.
+# programs alone; RESULTS is the folder of what they print. A program at BIN/tests/... tests the tools in BIN, which it
+# finds in HATHORA_BIN.
 set -eu
+results=${RESULTS:-build/results}
+export RESULTS="$results"
 
 # one WHAT: a program, or a script; its output goes to a log, its status, once it has ended, to a file beside that.
 if [ "${1-}" = --one ]; then
-    if [ -f build/results/stopped ]; then
+    if [ -f "$results/stopped" ]; then
         exit 0
     fi
     # A test of the tools never runs beside its sanitized twin: both may make the same certificates.
     if command -v flock >/dev/null 2>&1; then
-        exec 9>"build/results/${2##*/}.lock"
+        exec 9>"$results/${2##*/}.lock"
         flock 9
     fi
     status=0
@@ -26,7 +29,6 @@ if [ "${1-}" = --one ]; then
     exit 0
 fi
 
-results=build/results
 rm -rf "$results"
 mkdir -p "$results"
 passed=0 failed=0 skipped=0

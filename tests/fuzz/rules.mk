@@ -18,4 +18,4 @@ fuzz-msan:
 msan:
 	sh tools/need.sh build test source
 	$(MAKE) -j$(JOBS) $(MEMORY)
-	ONLY=1 JOBS=$(JOBS) sh tests/run.sh $(MEMORY)
+	ONLY=1 RESULTS=build/msan/results JOBS=$(JOBS) sh tests/run.sh $(MEMORY)
