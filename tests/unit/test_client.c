@@ -1301,6 +1301,29 @@ static void a_connection_that_closed_or_spoke_while_idle_is_replaced(void **stat
 }
 
 /* The kept connection dies under the request: once replaced for what may be repeated, never for a create. */
+static void cancelling_after_a_connection_was_found_stale_counts_the_attempt(void **state)
+{
+    unit_world w;
+    (void)state;
+    unit_begin(&w);
+    w.net.wires[0].replies[0] = LIST_EMPTY;
+    w.net.wires[0].end = HTOK_IO_CLOSED;
+    w.net.wires[0].end_requests = 2;
+    unit_create(&w);
+    start_list(&w);
+    assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+    start_revoke(&w);
+    while (w.net.is_open) {
+        assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+    }
+    htok_client_cancel(w.client);
+    check_error(&w, HTOK_REASON_CANCELLED, HTOK_PHASE_NONE, "cancelled");
+    check_number(htok_client_error(w.client)->attempts, 1, "attempts");
+    check_number(htok_client_error(w.client)->may_have_taken_effect, true, "effect");
+    check_number(w.net.count, 1, "connections");
+    unit_end(&w);
+}
+
 static void a_stale_connection_is_replaced_once(void **state)
 {
     static const htok_io ends[] = {HTOK_IO_CLOSED, HTOK_IO_FAILED};
@@ -2208,6 +2231,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(another_origin_gets_a_connection_of_its_own),
         cmocka_unit_test(a_connection_used_just_now_is_looked_at_before_a_create_alone),
         cmocka_unit_test(a_connection_that_closed_or_spoke_while_idle_is_replaced),
+        cmocka_unit_test(cancelling_after_a_connection_was_found_stale_counts_the_attempt),
         cmocka_unit_test(a_stale_connection_is_replaced_once),
         cmocka_unit_test(a_replaced_connection_that_dies_too_is_an_error),
         cmocka_unit_test(an_effect_on_a_stale_connection_is_not_forgotten),
