@@ -1,9 +1,9 @@
 #!/bin/sh
-# coverage.sh [PROGRAM...]: runs test programs that were compiled with gcc's --coverage (all unit tests), JOBS at a time,
-# merges their counts by gcovr, and tells for each room of the header how many of its lines ran and how many of its
-# branches were taken; then the lines that never ran, and those of which not all branches were taken, with these in order,
-# + for one that was taken and - for one that was not. Fails below 100 % of the lines and 98 % of the branches. No marker
-# in the header may keep a line out of the count.
+# coverage.sh [PROGRAM...]: runs test programs that were compiled with gcc's --coverage (all unit tests), JOBS at a
+# time, merges their counts by gcovr, and tells for each room of the header how many of its lines ran and how many of
+# its branches were taken; then the lines that never ran, and those of which not all branches were taken, with these in
+# order, + for one that was taken and - for one that was not. Fails below 100 % of the lines and 98 % of the branches.
+# No marker in the header may keep a line out of the count.
 set -eu
 
 cd "$(dirname "$0")/.."
