@@ -24,10 +24,13 @@ static struct live_process *run_words(const char *const *argv)
 
 static void load_for(struct live_server *server, const char *duration)
 {
+    char url[64];
     const char *load[] = {
-        "wrk",       "-t2", "-c200", duration,      "--timeout", "60s", "-s", "tests/live/load.lua",
-        server->url, "--",  TOKEN,   live_folder(), duration,    NULL};
-    struct live_process *wrk = run_words(load);
+        "wrk", "-t2", "-c200", duration,      "--timeout", "60s", "-s", "tests/live/load.lua",
+        url,   "--",  TOKEN,   live_folder(), duration,    NULL};
+    struct live_process *wrk;
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", server->port);
+    wrk = run_words(load);
     if (wrk->status != 0 ||
         !live_contains(&wrk->out, "errors connect=0 read=0 write=0 status=0 timeout=0\n") ||
         live_contains(&wrk->err, "status ")) {
