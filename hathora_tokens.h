@@ -4766,6 +4766,7 @@ typedef struct htoki_der {
     char not_before[14], not_after[14];
     unsigned char key_id[20], key_id_len; /* the issuer's (of a root: its own), RFC 5280 section 4.2.1.1 */
     bool hashing, done, trailing, failed;
+    bool unhashed;             /* nobody wants its hashes */
     bool exact, wild;          /* the name so far equals the reference */
     unsigned char path_length; /* with path_limited */
     bool critical, extended, ca, server_usage, name_found, names_seen, path_limited, signs_nothing;
@@ -5174,8 +5175,10 @@ static void htoki_der_ip_tree(htoki_der *d)
 
 static void htoki_der_hash_end(htoki_der *d, unsigned char hash[32])
 {
-    br_sha256_out(&d->sha, hash);
-    d->hashing = false;
+    if (d->hashing) {
+        br_sha256_out(&d->sha, hash);
+        d->hashing = false;
+    }
 }
 
 /* An element has ended, and nothing has failed so far. */
@@ -5272,7 +5275,7 @@ static void htoki_der_open(htoki_der *d, uint32_t len)
     d->left[d->depth] = len;
     d->got = 0;
     d->value[0] = 0;
-    if (node == HTOKI_NODE_ISSUER || node == HTOKI_NODE_SUBJECT || node == HTOKI_NODE_KEY) {
+    if (!d->unhashed && (node == HTOKI_NODE_ISSUER || node == HTOKI_NODE_SUBJECT || node == HTOKI_NODE_KEY)) {
         br_sha256_init(&d->sha);
         d->hashing = true;
     }
@@ -5505,6 +5508,20 @@ static bool htoki_bundle_end(htoki_bundle *b)
     return true;
 }
 
+/* Four digits that stand together, as almost all do. */
+static bool htoki_base64_quad(const char *digits, unsigned char out[3])
+{
+    int a = htoki_base64_value((unsigned char)digits[0]), b = htoki_base64_value((unsigned char)digits[1]);
+    int c = htoki_base64_value((unsigned char)digits[2]), d = htoki_base64_value((unsigned char)digits[3]);
+    if ((a | b | c | d) < 0) {
+        return false;
+    }
+    out[0] = (unsigned char)(a << 2 | b >> 4);
+    out[1] = (unsigned char)(b << 4 | c >> 2);
+    out[2] = (unsigned char)(c << 6 | d);
+    return true;
+}
+
 /* The certificate's next bytes, at most size, 3 or more; 0 at its end or with failed set. */
 static size_t htoki_bundle_read(htoki_bundle *b, unsigned char *out, size_t size)
 {
@@ -5518,6 +5535,12 @@ static size_t htoki_bundle_read(htoki_bundle *b, unsigned char *out, size_t size
     while (b->inside && size - n >= 3) {
         unsigned char c = b->at < b->len ? (unsigned char)b->text[b->at] : 0;
         int value = htoki_base64_value(c);
+        if (value >= 0 && b->bit_count == 0 && b->padding == 0 && b->len - b->at >= 4 &&
+            htoki_base64_quad(b->text + b->at, out + n)) {
+            b->at += 4;
+            n += 3;
+            continue;
+        }
         if (c == '-') {
             return htoki_bundle_end(b) ? n : 0;
         }
@@ -5645,6 +5668,7 @@ static htok_kind htoki_trust_check(htok_view trust, bool time_known, int64_t uni
     htoki_bundle_open(&b, trust);
     while (htoki_bundle_next(&b)) {
         htoki_der_start(&d, HTOKI_ROLE_ROOT, NULL, &key);
+        d.unhashed = true;
         while ((n = htoki_bundle_read(&b, piece, sizeof piece)) != 0) {
             size_t at = 0;
             while (at < n) {
