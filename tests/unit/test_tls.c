@@ -2495,6 +2495,37 @@ static void an_unknown_time_ends_an_import(void **state)
     peer_end(&q);
 }
 
+#ifdef UNIT_STACK
+static void *begin_handshake(void *argument)
+{
+    unit_world *w = (unit_world *)argument;
+    while (w->client->stage != HTOKI_STAGE_HANDSHAKE && htok_client_poll(w->client) == HTOK_STATE_PENDING) {}
+    return NULL;
+}
+
+static void the_entropy_of_a_handshake_is_not_left_on_the_stack(void **state)
+{
+    static peer q;
+    unit_world w;
+    unsigned char entropy[32];
+    char *stack;
+    (void)state;
+    memset(entropy, 0xc3, sizeof entropy);
+    peer_begin(&q, LENGTH_HEAD, false, SIZE_MAX, HTOK_IO_AGAIN);
+    world_over(&q, &w);
+    w.entropy_state.byte = entropy[0];
+    unit_create(&w);
+    assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+    stack = unit_on_stack(begin_handshake, &w);
+    assert_int_equal(w.client->stage, HTOKI_STAGE_HANDSHAKE);
+    check(w.entropy_state.calls != 0, "no entropy was asked for");
+    check(!unit_stack_holds(stack, entropy, sizeof entropy), "it is left");
+    free(stack);
+    unit_end(&w);
+    peer_end(&q);
+}
+#endif
+
 static void the_master_secret_does_not_outlive_the_client(void **state)
 {
     static peer q;
@@ -2875,6 +2906,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_session_is_imported_between_calls_alone),
         cmocka_unit_test(a_session_ends_with_what_it_rests_on),
         cmocka_unit_test(an_unknown_time_ends_an_import),
+#ifdef UNIT_STACK
+        cmocka_unit_test(the_entropy_of_a_handshake_is_not_left_on_the_stack),
+#endif
         cmocka_unit_test(the_master_secret_does_not_outlive_the_client),
         cmocka_unit_test(a_client_certificate_is_shown_and_proved),
         cmocka_unit_test(a_server_that_asks_may_do_without),
