@@ -104,7 +104,10 @@ static void successor_takes_over_name_scopes_and_duty(void **state)
     p = run(server, WORDS("-v", "rotate", "--name", "ci"));
     assert_int_equal(p->status, 0);
     assert_false(live_contains(&p->err, "hathora_org_st_"));
-    assert_int_equal(run(server, WORDS("rotate", "--name", "ci-rot3"))->status, 0);
+    p = run(server, WORDS("rotate", "--name", "ci-rot3", "-ojson"));
+    assert_int_equal(p->status, 0);
+    assert_true(strncmp(p->out.ptr, "{\"plainTextToken\":\"hathora_org_st_", 34) == 0);
+    assert_true(live_contains(&p->out, "\"name\":\"ci-rot4\""));
     assert_string_equal(names(server, "active"), "ci-rot4\n");
     assert_string_equal(names(server, "revoked"), "ci\nci-rot2\nci-rot3\n");
 }
