@@ -27,6 +27,40 @@ text() {
     arm-none-eabi-size "$out/size-$name.o" | awk 'NR == 2 { print $1 }'
 }
 
+# rooms: bytes of code of each room of the header, of the build with everything on; by the line that each instruction
+# comes from. jsmn and the inline functions of BearSSL are the rest.
+rooms() {
+    $cm3 $sections -g -isystem build/inc -I. $rims -c tests/compile/implement.c -o "$out/size-lines.o"
+    {
+        grep -n '^/\* >>' hathora_tokens.h
+        echo '#'
+        arm-none-eabi-objdump -dl "$out/size-lines.o"
+    } | awk '
+        !listing && /^#$/ { listing = 1; next }
+        !listing {
+            split($0, part, ":")
+            begin[++count] = part[1] + 0
+            name[count] = $0
+            sub(/.*>>/, "", name[count])
+            sub(/ -.*/, "", name[count])
+            next
+        }
+        /:[0-9]+( \(discriminator [0-9]+\))?$/ {
+            sub(/ \(.*/, "")
+            line = $0
+            sub(/.*:/, "", line)
+            room = "jsmn and BearSSL inline"
+            for (i = 1; /hathora_tokens\.h:/ && i <= count && begin[i] <= line + 0; i++) room = name[i]
+            next
+        }
+        /^ +[0-9a-f]+:\t/ {
+            split($0, part, "\t")
+            gsub(/ /, "", part[2])
+            bytes[room] += length(part[2]) / 2
+        }
+        END { for (room in bytes) print bytes[room], room }' | sort -rn
+}
+
 # linked NAME LIBRARY KNOBS...: bytes of the example for boards, linked; without a library its functions are left out.
 linked() {
     name=$1 library=$2
@@ -107,5 +141,8 @@ set -- $(measure_stack)
     echo '|---|---|---|'
     echo "| default | $whole, $((whole - alone)) | $program |"
     echo "| \`HATHORA_TOKENS_SMALL\` | $whole_small, $((whole_small - alone_small)) | $program_small |"
+    echo
+    rooms | awk '{ n = $1; sub(/^[^ ]+ /, ""); list = list (list ? ", " : "") $0 " " n }
+        END { print "Of the Cortex-M3 code, without constants and texts: " list "." }' | fold -s -w 118 | sed 's/ $//'
 } >"$report"
 cat "$report"
