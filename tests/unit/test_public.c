@@ -227,6 +227,22 @@ static void good_options_are_taken(void **state)
     htok_client_close(w.client);
 }
 
+static void sizes_at_their_limits_are_taken(void **state)
+{
+    static const uint32_t sizes[] = {512, 16384};
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(sizes); i++) {
+        htok_client_options o;
+        memset(&o, 0, sizeof o);
+        o.record_bytes = sizes[i];
+        check(htok_client_bytes(&o) != 0, "record_bytes of %u", (unsigned)sizes[i]);
+        o.record_bytes = 0;
+        o.send_bytes = sizes[i];
+        check(htok_client_bytes(&o) != 0, "send_bytes of %u", (unsigned)sizes[i]);
+    }
+}
+
 static void a_transport_needs_all_its_functions_but_the_wait(void **state)
 {
     static char block[HTOK_CLIENT_BYTES];
@@ -1144,6 +1160,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_wrong_option_is_refused_by_name),
         cmocka_unit_test(good_options_are_taken),
+        cmocka_unit_test(sizes_at_their_limits_are_taken),
         cmocka_unit_test(a_transport_needs_all_its_functions_but_the_wait),
         cmocka_unit_test(a_transport_that_provides_tls_needs_no_entropy),
         cmocka_unit_test(null_arguments_are_refused),
