@@ -146,11 +146,11 @@ function command(program, work, where, count) {
     : [`${folder}/${program}`, ...work, url(where, work[0]), ca(where), String(count)];
 }
 
-// CPU and wall nanoseconds for one piece of the work.
+// CPU and wall nanoseconds for one piece of the work, and the KiB of the program's address space.
 function sample(program, work, where, count) {
-  const [used, passed] = pinned(command(program, work, where, count), { env: sdkEnvironment(ca(where)) })
+  const [used, passed, space] = pinned(command(program, work, where, count), { env: sdkEnvironment(ca(where)) })
     .trim().split(" ").map(Number);
-  return { cpu: used / count, wall: passed / count };
+  return { cpu: used / count, wall: passed / count, space };
 }
 
 // CPU and wall nanoseconds, and KiB, of a whole program with what it starts.
@@ -309,7 +309,6 @@ try {
     });
   }
   const memory = compare({
-    ten: () => sampleWhole(command("library", ["list", "10"], "ecdsa", 1), process.env),
     many: () => sampleWhole(command("library", ["list", "100000"], "ecdsa", 1), process.env),
     libcurl: () => sampleWhole(command("libcurl", ["list", "100000"], "ecdsa", 1), process.env),
     sdk: () => sampleWhole(command("sdk", ["list", "100000"], "ecdsa", 1), sdkEnvironment(ca("ecdsa"))),
@@ -317,8 +316,8 @@ try {
 
   const points = Object.entries(lengths).map(([n, found]) => ({ n: Number(n), t: median(found.map((one) => one.cpu)) }));
   const deviation = straightLine(points);
-  const grown = median(memory.many.map((one) => one.memory)) - median(memory.ten.map((one) => one.memory));
-  const above = Math.max(0, grown) * 1024;
+  const [ten, many] = ["10", "100000"].map((tokens) => sample("library", ["list", tokens], "ecdsa", 1).space);
+  const above = (many - ten) * 1024;
 
   judge("warm list of 10, CPU", "limit", 1.25, ratio(warm, "library", "limit", "cpu"));
   judge("warm list of 10, CPU", "libcurl + cJSON", 0.6, ratio(warm, "library", "libcurl", "cpu"));

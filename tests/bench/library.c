@@ -70,7 +70,6 @@ int main(int argc, char **argv)
     unsigned long i;
     bench b;
     bench_read_arguments(&b, argc, argv);
-    memset(memory, 1, sizeof memory); /* so that what a longer list would take beyond it shows */
     file = fopen(b.ca_file, "rb");
     if (!file) {
         bench_fail(b.ca_file);
