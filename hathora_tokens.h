@@ -8758,9 +8758,6 @@ enum { HTOKI_WORK_BYTES_MIN = 512 };
 /* Steps of each kind that one poll makes at most. */
 enum { HTOKI_RECEIVES_PER_POLL = 4, HTOKI_SENDS_PER_POLL = 16 };
 
-/* A connection that was in use so shortly ago is not looked at first: no server gives one up so soon. */
-enum { HTOKI_IDLE_TRUSTED_MS = 100 };
-
 struct htok_client {
     htok_client_options options; /* in force */
     htok_transport transport;
@@ -8794,7 +8791,6 @@ struct htok_client {
     bool got_bytes;   /* of an answer, in this attempt */
     bool has_item, wiped;
     uint64_t started_ms, attempt_ms, wait_until_ms, seen_ms; /* seen_ms: the last poll's time */
-    uint64_t idle_ms;                                        /* when the last call ended */
     htoki_op op;
 #if HTOKI_SOCKETS
     htoki_net net;
@@ -9021,7 +9017,6 @@ static void htoki_end(htok_client *c, bool keep)
         htoki_disconnect(c);
     }
     htoki_forget_answer(c);
-    c->idle_ms = c->seen_ms;
     c->stage = HTOKI_STAGE_ENDED;
     c->verdict = c->error.kind == HTOK_OK ? HTOK_STATE_DONE : HTOK_STATE_FAILED;
     c->again = false;
@@ -9575,16 +9570,12 @@ static void htoki_connect(htok_client *c, uint64_t now)
     }
 }
 
-/* An idle connection on which anything happened is of no more use: a close, or bytes that nobody asked for. A request
-   that may be sent again need not look where the connection was in use just now. */
-static bool htoki_idle_is_alive(htok_client *c, uint64_t now)
+/* An idle connection on which anything happened is of no more use: a close, or bytes that nobody asked for, which
+   would be taken for the answer. */
+static bool htoki_idle_is_alive(htok_client *c)
 {
     htok_io_detail detail = htoki_io_detail_none();
     unsigned char probe[1];
-    if (now - c->idle_ms < HTOKI_IDLE_TRUSTED_MS &&
-        htoki_may_repeat(c->retry.repeat, c->op.request.operation != HTOKI_CREATE_ORG_TOKEN, true)) {
-        return true;
-    }
     return c->transport.receive(c->transport.context, probe, sizeof probe, &detail) == HTOK_IO_AGAIN;
 }
 
@@ -9619,7 +9610,7 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     }
     htoki_op_begin(&c->op, &request, &limits, c->options.max_error_body_bytes, c->options.max_element_bytes,
                    c->work, c->options.work_bytes, &c->error);
-    if (c->open && !htoki_idle_is_alive(c, now)) {
+    if (c->open && !htoki_idle_is_alive(c)) {
         htoki_disconnect(c);
     }
     htoki_log_request(c);

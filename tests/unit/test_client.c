@@ -1247,29 +1247,6 @@ static void another_origin_gets_a_connection_of_its_own(void **state)
     }
 }
 
-static void a_connection_used_just_now_is_looked_at_before_a_create_alone(void **state)
-{
-    int operation;
-    (void)state;
-    for (operation = 0; operation < 3; operation++) {
-        unit_world w;
-        bool create = operation == 1;
-        unit_begin(&w);
-        w.net.wires[0].replies[0] = LIST_EMPTY;
-        w.net.wires[1].replies[0] = operation == 0 ? LIST_EMPTY : create ? created_answer() : REVOKED;
-        unit_create(&w);
-        start_list(&w);
-        assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
-        w.clock_state.now_ms += HTOKI_IDLE_TRUSTED_MS - 1;
-        w.net.wires[0].end = HTOK_IO_CLOSED;
-        starters[operation](&w);
-        check_number(unit_finish(&w), HTOK_STATE_DONE, operations[operation]);
-        check_number(w.net.count, 2, "connections");
-        check_number(unit_requests(&w.net.wires[0].sent), create ? 1 : 2, "requests on the dead one");
-        unit_end(&w);
-    }
-}
-
 static void a_connection_that_closed_or_spoke_while_idle_is_replaced(void **state)
 {
     int operation, spoke;
@@ -1284,7 +1261,6 @@ static void a_connection_that_closed_or_spoke_while_idle_is_replaced(void **stat
             unit_create(&w);
             start_list(&w);
             assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
-            w.clock_state.now_ms += HTOKI_IDLE_TRUSTED_MS;
             w.net.wires[0].end = spoke == 1 ? HTOK_IO_CLOSED : HTOK_IO_FAILED;
             if (spoke == 2) {
                 w.net.wires[0].replies[1] = "HTTP/1.1 408 Request Timeout\r\n\r\n";
@@ -2229,7 +2205,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_retry_after_date_needs_a_known_time),
         cmocka_unit_test(a_connection_is_reused_where_the_answer_left_nothing),
         cmocka_unit_test(another_origin_gets_a_connection_of_its_own),
-        cmocka_unit_test(a_connection_used_just_now_is_looked_at_before_a_create_alone),
         cmocka_unit_test(a_connection_that_closed_or_spoke_while_idle_is_replaced),
         cmocka_unit_test(cancelling_after_a_connection_was_found_stale_counts_the_attempt),
         cmocka_unit_test(a_stale_connection_is_replaced_once),
