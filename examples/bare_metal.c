@@ -11,6 +11,8 @@
 #include "hathora_tokens.h"
 #include "board.h"
 
+#include <string.h>
+
 static const char name[] = "board", org[] = "org-1", dev_token[] = "dev-token";
 static unsigned char memory[HTOK_CLIENT_BYTES];
 

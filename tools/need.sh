@@ -79,6 +79,10 @@ find_lacking() {
             program zsh zsh
             cmocka
             compiles 'int main(void) { return 0; }' '-fsanitize=address,undefined' "$sanitizers"
+            if ! echo 'int main(void) { return 0; }' |
+                clang -x c - -o "$scratch/out" -fsanitize=memory >/dev/null 2>&1; then
+                lack libclang-rt-dev
+            fi
             compiles '#include <uv.h>\nint main(void) { return uv_version() == 0; }' -luv libuv1-dev
             program jq jq
             program ip iproute2
