@@ -45,7 +45,8 @@ cmocka() {
         -lcmocka libcmocka-dev
 }
 
-nginx() {
+# Not named as the program, which command -v would find in it.
+need_nginx() {
     if ! command -v nginx >/dev/null 2>&1 && [ ! -x /usr/sbin/nginx ] && [ ! -x build/nginx/usr/sbin/nginx ]; then
         fetch="$fetch nginx"
         program update-ca-certificates ca-certificates
@@ -86,7 +87,7 @@ find_lacking() {
             compiles '#include <uv.h>\nint main(void) { return uv_version() == 0; }' -luv libuv1-dev
             program jq jq
             program ip iproute2
-            nginx
+            need_nginx
             if ! command -v tinyproxy >/dev/null 2>&1 && [ ! -x build/tinyproxy-bin/usr/bin/tinyproxy ]; then
                 fetch="$fetch tinyproxy-bin"
             fi
@@ -113,7 +114,7 @@ find_lacking() {
             program valgrind valgrind libc6-dbg
             ;;
         bench)
-            nginx
+            need_nginx
             program openssl openssl
             program curl curl ca-certificates
             program jq jq
