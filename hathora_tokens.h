@@ -2608,13 +2608,13 @@ static bool htoki_json_spells(htok_view raw, const char *name)
     size_t at = 0, n, i;
     while (at < raw.len) {
         char decoded[4];
-        if (raw.ptr[at] == *name) { /* never NUL, and no name has a backslash */
+        if (raw.ptr[at] != '\\') {
+            if (raw.ptr[at] != *name) { /* raw holds no NUL */
+                return false;
+            }
             at++;
             name++;
             continue;
-        }
-        if (raw.ptr[at] != '\\') {
-            return false;
         }
         at++;
         at += htoki_json_unescape(raw.ptr + at, raw.len - at, decoded, &n);
@@ -6432,8 +6432,14 @@ static htok_reason htoki_identity_ec(htoki_identity *id, htok_view der, int curv
     if (curve == 0 || secret.len > 66) {
         return HTOK_REASON_CLIENT_KEY_UNSUPPORTED;
     }
-    id->key_kind = curve == HTOKI_KEY_EC ? id->kind : curve;
-    id->key.ec.curve = id->key_kind;
+    if (curve == HTOKI_KEY_EC) { /* it names none: then it is the certificate's, if that has one */
+        if (id->kind == HTOKI_KEY_RSA) {
+            return HTOK_REASON_CLIENT_KEY_MISMATCH;
+        }
+        curve = id->kind;
+    }
+    id->key_kind = curve;
+    id->key.ec.curve = curve;
     id->key.ec.x = htoki_identity_at(id, secret);
     id->key.ec.xlen = secret.len;
     return HTOK_REASON_NONE;

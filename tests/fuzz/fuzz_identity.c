@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     if (reason == HTOK_REASON_NONE) {
         check_taken(id);
     } else {
-        FUZZ_CHECK(reason >= HTOK_REASON_CLIENT_KEY_MALFORMED && reason <= HTOK_REASON_CLIENT_KEY_UNSUPPORTED,
+        FUZZ_CHECK(reason >= HTOK_REASON_CLIENT_KEY_MALFORMED && reason <= HTOK_REASON_CLIENT_KEY_MISMATCH,
                    "reason");
     }
     htoki_identity_forget(id);

@@ -160,6 +160,9 @@ static void a_key_without_its_curve_has_the_certificate_s(void **state)
         free(chain.text);
         chain_of(i == 1 ? 2 : 1, &chain);
         check_verdict("another certificate", &chain, &key, HTOK_REASON_CLIENT_KEY_MISMATCH, -1);
+        free(chain.text);
+        chain_of(0, &chain);
+        check_verdict("an RSA certificate", &chain, &key, HTOK_REASON_CLIENT_KEY_MISMATCH, -1);
         free(key.text);
         free(der.text);
         free(chain.text);
