@@ -2825,9 +2825,18 @@ static htok_kind htoki_check_field_value(htok_error *e, htok_view value, const c
 
 static htok_kind htoki_check_headers(htok_error *e, const htok_header *list, size_t count)
 {
-    static const char *const reserved[] = {
-        "Authorization",     "Host", "Content-Length", "Content-Type", "Connection",
-        "Transfer-Encoding", "TE",   "Upgrade",        "Expect"};
+    /* The proxy's are for the proxy: in a tunnel they would take its password to the server. */
+    static const char *const reserved[] = {"Authorization",
+                                           "Host",
+                                           "Content-Length",
+                                           "Content-Type",
+                                           "Connection",
+                                           "Proxy-Connection",
+                                           "Transfer-Encoding",
+                                           "TE",
+                                           "Upgrade",
+                                           "Expect",
+                                           "Proxy-Authorization"};
     size_t i, n;
     if (count != 0 && !list) {
         return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "headers", -1);
