@@ -6,13 +6,17 @@ CXX ?= c++
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
+PKGCONFIGDIR ?= $(DATADIR)/pkgconfig
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Werror
 OUR_C = -std=c99 $(WARNINGS) -I.
 OUR_CXX = -std=c++11 $(WARNINGS) -I.
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-SHARE = $(PREFIX)/share
 COMMANDS = $(filter hathora-%,$(TOOLS))
 BEARSSL = -lbearssl
 CMOCKA = -lcmocka
@@ -42,7 +46,7 @@ COVERED = $(filter-out %_small,$(patsubst tests/unit/%.c,build/coverage/%,$(wild
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
 OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.[ch] examples/*.cpp)
 
-.PHONY: all need check coverage test-programs demo examples docs install longest-poll clean help
+.PHONY: all need check coverage test-programs demo examples docs install uninstall longest-poll clean help
 .DELETE_ON_ERROR:
 
 all: $(addprefix build/,$(TOOLS))
@@ -55,7 +59,8 @@ help:
 	@echo 'make mutate    MUTANTS (360) small changes to the header, chosen by SEED (1): do the tests notice?'
 	@echo 'make demo      list, create and revoke against a local emulator over verified TLS'
 	@echo 'make docs      manual pages in build/man, completions in build/completions'
-	@echo 'make install   tools, header, manual pages and completions, below PREFIX (/usr/local), DESTDIR before it'
+	@echo 'make install   tools, header, manual pages, completions and a file for pkg-config, below PREFIX (/usr/local),'
+	@echo '               DESTDIR before it; uninstall: removes them'
 	@echo 'make examples  the programs of examples/, in build/examples/'
 	@echo 'make longest-poll  measure the longest time that one poll takes, and where'
 	@echo 'make lint      formatting, shell scripts, static analysis (gcc, clang, cppcheck), valgrind'
@@ -90,26 +95,35 @@ examples: $(addprefix build/,$(EXAMPLES))
 	@for name in $(LACKING); do echo "$$name: skipped, what it needs is not installed"; done
 
 # Both are made from what they describe: the pages from the header and tools/man, the completions from the tools.
-docs: all
-	sh tools/man.sh build/man
-	@mkdir -p build/completions
-	for tool in $(COMMANDS); do \
-	    sh tools/completions.sh bash build/$$tool >build/completions/$$tool && \
-	    sh tools/completions.sh zsh build/$$tool >build/completions/_$$tool && \
-	    sh tools/completions.sh fish build/$$tool >build/completions/$$tool.fish || exit 1; \
-	done
+docs: build/man/made build/completions/made
 
-install: docs
-	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(SHARE)/man/man1 \
-	    $(DESTDIR)$(SHARE)/man/man3 $(DESTDIR)$(SHARE)/bash-completion/completions \
-	    $(DESTDIR)$(SHARE)/zsh/site-functions $(DESTDIR)$(SHARE)/fish/vendor_completions.d
-	cp $(addprefix build/,$(COMMANDS)) $(DESTDIR)$(PREFIX)/bin
-	cp hathora_tokens.h $(DESTDIR)$(PREFIX)/include
-	cp build/man/*.1 $(DESTDIR)$(SHARE)/man/man1
-	cp build/man/*.3 $(DESTDIR)$(SHARE)/man/man3
-	cp $(addprefix build/completions/,$(COMMANDS)) $(DESTDIR)$(SHARE)/bash-completion/completions
-	cp $(addprefix build/completions/_,$(COMMANDS)) $(DESTDIR)$(SHARE)/zsh/site-functions
-	cp $(addsuffix .fish,$(addprefix build/completions/,$(COMMANDS))) $(DESTDIR)$(SHARE)/fish/vendor_completions.d
+build/man/made: tools/man.sh hathora_tokens.h $(wildcard tools/man/*)
+	sh tools/man.sh $(@D)
+	@touch $@
+
+build/completions/made: tools/completions.sh $(addprefix build/,$(COMMANDS))
+	@mkdir -p $(@D)
+	for tool in $(COMMANDS); do \
+	    sh tools/completions.sh bash build/$$tool >$(@D)/$$tool && \
+	    sh tools/completions.sh zsh build/$$tool >$(@D)/_$$tool && \
+	    sh tools/completions.sh fish build/$$tool >$(@D)/$$tool.fish || exit 1; \
+	done
+	@touch $@
+
+install: all docs
+	sh tools/install.sh
+
+uninstall:
+	sh tools/install.sh --remove
+
+install uninstall: export DESTDIR := $(DESTDIR)
+install uninstall: export PREFIX := $(PREFIX)
+install uninstall: export BINDIR := $(BINDIR)
+install uninstall: export INCLUDEDIR := $(INCLUDEDIR)
+install uninstall: export DATADIR := $(DATADIR)
+install uninstall: export MANDIR := $(MANDIR)
+install uninstall: export PKGCONFIGDIR := $(PKGCONFIGDIR)
+install uninstall: export LIBS := $(BEARSSL) -pthread
 
 build/examples/libuv_loop build/san/examples/libuv_loop: BEARSSL += -luv
 ANCHORED = build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors

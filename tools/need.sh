@@ -75,6 +75,8 @@ find_lacking() {
             program npm npm
             program wrk wrk
             program mandoc mandoc
+            program pkg-config pkgconf
+            program cmake cmake
             program bash bash
             program fish fish
             program zsh zsh

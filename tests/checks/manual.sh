@@ -76,6 +76,18 @@ build/hathora-emulator --help | sed -n '/^Faults:/,$s/^  \([a-z-]*\)[=[ ,].*/\1/
 done >"$out/problems"
 verdict "hathora-emulator: every fault is in the page" "$out/problems"
 
+# mkanchors has no table of options: its help against its page.
+page=$out/hathora-mkanchors.1
+build/mkanchors --help | sed -n 's/^  --\([a-z]*\) \([A-Z]*\).*/\1 \2/p' >"$out/options"
+while read -r name argument; do
+    grep -qx "\.It Fl -$name${argument:+ Ar $argument}" "$page" || echo "the page lacks --$name $argument"
+done <"$out/options" >"$out/problems"
+sed -n 's/^\.It Fl -\([a-z]*\).*/\1/p' "$page" | while read -r name; do
+    grep -q "^$name " "$out/options" || echo "there is no --$name"
+done >>"$out/problems"
+[ "$(wc -l <"$out/options")" -ge 6 ] || echo "the help has no options" >>"$out/problems"
+verdict "mkanchors: its page has the options of its help, and no others" "$out/problems"
+
 sed -n '/>>api -/,/^#endif.*HATHORA_TOKENS_H/p' hathora_tokens.h |
     sed -n 's/^HATHORA_TOKENS_API.*\(htok_[a-z0-9_]*\)(.*/\1/p' | while read -r name; do
     grep -qx ".Fo $name" "$out/hathora_tokens.3" && grep -qx ".It Fn $name" "$out/hathora_tokens.3" ||
