@@ -46,7 +46,7 @@ COVERED = $(filter-out %_small,$(patsubst tests/unit/%.c,build/coverage/%,$(wild
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
 OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.[ch] examples/*.cpp)
 
-.PHONY: all need check coverage test-programs demo examples docs install uninstall longest-poll clean help
+.PHONY: all need check coverage test-programs demo examples docs install uninstall dist distcheck longest-poll clean help
 .DELETE_ON_ERROR:
 
 all: $(addprefix build/,$(TOOLS))
@@ -61,6 +61,7 @@ help:
 	@echo 'make docs      manual pages in build/man, completions in build/completions'
 	@echo 'make install   tools, header, manual pages, completions and a file for pkg-config, below PREFIX (/usr/local),'
 	@echo '               DESTDIR before it; uninstall: removes them'
+	@echo 'make dist      a tarball in build/dist, the same bytes each time; distcheck: unpacks it and runs all its tests'
 	@echo 'make examples  the programs of examples/, in build/examples/'
 	@echo 'make longest-poll  measure the longest time that one poll takes, and where'
 	@echo 'make lint      formatting, shell scripts, static analysis (gcc, clang, cppcheck), valgrind'
@@ -125,6 +126,17 @@ install uninstall: export MANDIR := $(MANDIR)
 install uninstall: export PKGCONFIGDIR := $(PKGCONFIGDIR)
 install uninstall: export LIBS := $(BEARSSL) -pthread
 
+dist:
+	sh tools/dist.sh
+
+# Nothing of this folder takes part, and the tests may leave nothing but in their own build folder.
+distcheck:
+	rm -rf build/distcheck
+	sh tools/dist.sh build/distcheck
+	cd build/distcheck && tar -xzf *.tar.gz
+	$(MAKE) -C build/distcheck/hathora_tokens-* check
+	cd build/distcheck/hathora_tokens-* && sh tools/dist.sh && cmp build/dist/*.tar.gz ../*.tar.gz
+
 build/examples/libuv_loop build/san/examples/libuv_loop: BEARSSL += -luv
 ANCHORED = build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors
 $(ANCHORED): private OUR_C += -Ibuild/examples
@@ -139,7 +151,7 @@ clean:
 	rm -rf build/hathora-* build/mkanchors build/man build/completions build/examples build/tests build/san \
 	    build/sdk build/certs build/nginx build/tinyproxy-bin build/demo \
 	    build/compile build/checks build/results build/live build/fuzz build/fuzz-msan build/lint build/msan \
-	    build/bench build/coverage build/mutate \
+	    build/bench build/coverage build/mutate build/dist build/distcheck \
 	    build/port build/bearssl build/bear-* build/cmocka build/*.lock build/inc build/apt
 
 include tests/fuzz/rules.mk

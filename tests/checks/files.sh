@@ -7,14 +7,7 @@ out=build/checks
 mkdir -p "$out"
 status=0
 
-if git rev-parse --is-inside-work-tree >"$out/git" 2>&1; then
-    git ls-files --cached --others --exclude-standard >"$out/listed"
-else
-    find . -type f ! -path './build/*' ! -path './.git/*' | sed 's|^\./||' >"$out/listed"
-fi
-while IFS= read -r file; do
-    if [ -f "$file" ]; then echo "$file"; fi
-done <"$out/listed" >"$out/files"
+sh tools/files.sh --new >"$out/files"
 
 # absent NAME PATTERN [FILES]: no line of any text file, or of those whose name matches FILES, does.
 absent() {
