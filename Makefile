@@ -34,10 +34,11 @@ TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c)) mkanchors
 # Examples that need what this machine has not are left out.
 has = $(shell printf '\043include <$1>\n' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo yes)
 LACKING := $(if $(call has,uv.h),,examples/libuv_loop) $(if $(call has,sys/epoll.h),,examples/epoll_loop) \
-    $(if $(shell command -v openssl),,examples/compiled_in_anchors)
+    $(if $(shell command -v openssl),,examples/compiled_in_anchors) \
+    $(if $(wildcard build/lwip/src/include/lwip/tcp.h),,examples/lwip_loop)
 EXAMPLE_SOURCES = $(filter-out $(LACKING:=.c),$(wildcard examples/*.c))
 EXAMPLES = $(patsubst %.c,%,$(EXAMPLE_SOURCES)) $(patsubst %.cpp,%,$(wildcard examples/*.cpp))
-TESTS = $(patsubst %.c,%,$(wildcard tests/unit/test_*.c tests/live/test_*.c))
+TESTS = $(patsubst %.c,%,$(wildcard tests/unit/test_*.c tests/live/test_*.c tests/lwip/test_*.c))
 HARNESS = $(filter-out tests/live/test_%.c,$(wildcard tests/live/*.c))
 PLAIN = $(addprefix build/,$(TOOLS) $(EXAMPLES) $(TESTS))
 SANITIZED = $(addprefix build/san/,$(TOOLS) $(EXAMPLES) $(TESTS))
@@ -80,6 +81,7 @@ check:
 	$(MAKE) -j$(JOBS) test-programs
 	JOBS=$(JOBS) sh tests/run.sh $(addprefix build/,$(TESTS)) $(addprefix build/san/,$(TESTS)) $(MEMORY)
 
+test-programs: build/examples/lwip_loop build/san/examples/lwip_loop
 test-programs: $(PLAIN) $(SANITIZED) $(MEMORY) $(COVERED) build/sdk/installed build/certs/made build/certs/tls/made
 
 coverage:
@@ -152,9 +154,10 @@ clean:
 	    build/sdk build/certs build/nginx build/tinyproxy-bin build/demo \
 	    build/compile build/checks build/results build/live build/fuzz build/fuzz-msan build/lint build/msan \
 	    build/bench build/coverage build/mutate build/dist build/distcheck \
-	    build/port build/bearssl build/bear-* build/cmocka build/*.lock build/inc build/apt
+	    build/port build/bearssl build/bear-* build/cmocka build/lwip* build/*.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
+include tests/lwip/rules.mk
 include tests/bench/rules.mk
 include tests/lint/rules.mk
 include tests/mutate/rules.mk

@@ -12,7 +12,7 @@ LINT_JOBS = lint-format lint-shell lint-valgrind-tools $(addprefix lint-valgrind
 .PHONY: lint lint-jobs $(LINT_JOBS)
 lint:
 	sh tools/need.sh build demo test lint
-	$(MAKE) build/examples/trusted_anchors.h
+	$(MAKE) build/examples/trusted_anchors.h build/lwip-plain/liblwip.a
 	$(MAKE) -k -j$(JOBS) --output-sync=target lint-jobs
 
 lint-jobs: $(LINT_JOBS)
@@ -28,7 +28,8 @@ build/lint/header.c: Makefile
 	printf '#define HATHORA_TOKENS_IMPLEMENTATION\n#include "hathora_tokens.h"\n' >$@
 
 # What stands for the implementation in all sources but header.c, and mkanchors.c, which calls what is private to it.
-ALONE = -Ibuild/examples $(if $(filter build/lint/header.c tools/mkanchors.c,$<),,-DHATHORA_TOKENS_IMPLEMENTED)
+ALONE = -Ibuild/examples -Itests/lwip -isystem build/lwip/src/include \
+    $(if $(filter build/lint/header.c tools/mkanchors.c,$<),,-DHATHORA_TOKENS_IMPLEMENTED)
 
 $(addprefix lint-analyzer/,$(LINT_C)): lint-analyzer/%: %
 	$(GCC) $(OUR_C) $(ALONE) -O1 -fanalyzer -c -o /dev/null $<

@@ -149,6 +149,12 @@ static void bare_metal_needs_no_system(void **state)
     assert_string_equal(run_well("bare_metal", NULL, NULL)->out.ptr, "active  board\nrevoked board\n");
 }
 
+static void lwip_loop_needs_no_system_but_lwip(void **state)
+{
+    (void)state;
+    assert_string_equal(run_well("lwip_loop", NULL, NULL)->out.ptr, "created org-token-1\nlisted board\n");
+}
+
 /* The pin of a certificate, by the openssl program. */
 static const char *pin_of(const char *name)
 {
@@ -389,6 +395,7 @@ int main(void)
         TEST(collect_list_grows_and_sorts),
         TEST(custom_transport_needs_no_network),
         TEST(bare_metal_needs_no_system),
+        TEST(lwip_loop_needs_no_system_but_lwip),
         TEST(pinned_key_takes_the_leaf_or_its_issuer),
         TEST(compiled_in_anchors_trust_without_a_file),
         TEST(event_loop_lists_twice_at_once),
