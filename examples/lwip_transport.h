@@ -140,9 +140,13 @@ static htok_io lwip_send(void *context, const void *bytes, size_t len, htok_io_d
     if (!s->pcb) {
         return lwip_failed(s->error, detail);
     }
-    len = len < tcp_sndbuf(s->pcb) ? len : tcp_sndbuf(s->pcb);
-    len = len < 0xffff ? len : 0xffff;
-    error = len == 0 ? ERR_MEM : tcp_write(s->pcb, bytes, (u16_t)len, TCP_WRITE_FLAG_COPY);
+    if (len > tcp_sndbuf(s->pcb)) {
+        len = tcp_sndbuf(s->pcb);
+    }
+    if (len > 0xffff) {
+        len = 0xffff;
+    }
+    error = len != 0 ? tcp_write(s->pcb, bytes, (u16_t)len, TCP_WRITE_FLAG_COPY) : ERR_MEM;
     if (error != ERR_OK) {
         return error == ERR_MEM ? HTOK_IO_AGAIN : lwip_failed(error, detail);
     }
