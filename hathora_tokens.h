@@ -1079,6 +1079,12 @@ HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error);
 #else
 #define HTOKI_SSE2 0
 #endif
+/* Some shortcuts that the result does not depend on are left out where code has to be small: on 16 and 32 bits. */
+#if HTOKI_SSE2 || UINTPTR_MAX > 0xffffffffu
+#define HTOKI_SHORTCUTS 1
+#else
+#define HTOKI_SHORTCUTS 0
+#endif
 
 #define HTOKI_ASSERT(condition)       HATHORA_TOKENS_ASSERT(condition)
 #define HTOKI_JOIN2(a, b)             a##b
@@ -1868,12 +1874,19 @@ static bool htoki_seconds_from_date(int year, int month, int day, int hour, int 
 /* Exactly count digits at *at. */
 static bool htoki_take_digits(htok_view text, size_t *at, size_t count, int *value)
 {
-    uint64_t v = 0;
-    if (text.len - *at < count || !htoki_parse_decimal(htoki_view(text.ptr + *at, count), 9999, &v)) {
+    size_t end = *at + count;
+    int v = 0;
+    if (text.len - *at < count) {
         return false;
     }
-    *at += count;
-    *value = (int)v;
+    for (; *at < end; *at += 1) {
+        char c = text.ptr[*at];
+        if (!htoki_is_digit(c)) {
+            return false;
+        }
+        v = v * 10 + (c - '0');
+    }
+    *value = v;
     return true;
 }
 
@@ -2258,9 +2271,14 @@ static size_t htoki_lowest_bit(unsigned bits)
 }
 #endif
 
+static bool htoki_is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
+
 /* Length of the run of string bytes that need no look: ASCII but quote, backslash and controls. Sixteen at a time
    where there is SSE2; else eight, by the carries that a subtraction leaves in the high bits of a word's bytes. */
-static size_t htoki_plain_run(const char *bytes, size_t len)
+static inline size_t htoki_plain_run(const char *bytes, size_t len)
 {
     size_t at = 0;
 #if HTOKI_SSE2
@@ -2289,13 +2307,28 @@ static size_t htoki_plain_run(const char *bytes, size_t len)
         at += 8;
     }
 #endif
-    while (at < len) {
-        unsigned char c = (unsigned char)bytes[at];
-        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') {
-            break;
-        }
+    while (at < len && htoki_is_plain(bytes[at])) {
         at++;
     }
+    return at;
+}
+
+/* The inside of a string, as far as nothing needs a look. */
+static size_t htoki_scan_string(htoki_scan *s, const char *bytes, size_t len)
+{
+    size_t at = htoki_plain_run(bytes, len);
+#if HTOKI_SHORTCUTS
+    /* On into the next string, where but a colon or a comma stands between two of which nobody is told. */
+    if (s->depth > s->watch) {
+        char next = s->is_key ? ':' : ',', change = htoki_scan_in_object(s) ? ':' ^ ',' : 0;
+        while (len - at > 2 && bytes[at] == '"' && bytes[at + 1] == next && bytes[at + 2] == '"') {
+            next = (char)(next ^ change);
+            at += 3;
+            at += htoki_plain_run(bytes + at, len - at);
+        }
+        s->is_key = next == ':';
+    }
+#endif
     return at;
 }
 
@@ -2311,7 +2344,7 @@ static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t
     while (at < len && event == HTOKI_SCAN_MORE) {
         char c = bytes[at];
         if (s->state == HTOKI_S_STRING) {
-            at += htoki_plain_run(bytes + at, len - at);
+            at += htoki_scan_string(s, bytes + at, len - at);
             if (at == len) {
                 break;
             }
@@ -2485,6 +2518,7 @@ typedef struct htoki_json {
     size_t buffer_bytes, used; /* used: from the beginning, as far as anything was written */
     htoki_jsmntok *tokens;
     int count;
+    bool escapes; /* the text has some */
 } htoki_json;
 
 /* What a value's first character says of its type: '{' '[' '"' 'b'ool 'n'ull '0' number, or NUL for none. */
@@ -2506,6 +2540,81 @@ static size_t htoki_align(size_t value, size_t alignment)
     return (value + alignment - 1) / alignment * alignment;
 }
 
+#if HTOKI_SHORTCUTS
+/* jsmn takes a dozen instructions for each byte of a string, of which the scanner has seen all. So it is given the
+   outline of an element: its text without blanks and without the insides of strings. */
+enum { HTOKI_OUTLINE_BYTES = 256 };
+
+typedef struct htoki_outline {
+    size_t len;
+    char text[HTOKI_OUTLINE_BYTES];
+    uint16_t at[HTOKI_OUTLINE_BYTES]; /* where each of its bytes is in the element */
+} htoki_outline;
+
+/* The place of the quote that ends the string whose inside begins at the place given; len when there is none. */
+static size_t htoki_json_string_end(const char *text, size_t len, size_t at)
+{
+    at += htoki_plain_run(text + at, len - at);
+    while (at < len && text[at] != '"') {
+        at += text[at] == '\\' && len - at > 1 ? 2 : 1;
+        at += htoki_plain_run(text + at, len - at);
+    }
+    return at;
+}
+
+/* False when the element is too large. */
+static bool htoki_outline_make(htoki_outline *o, const char *text, size_t len)
+{
+    size_t at = 0, n = 0;
+    if (len > UINT16_MAX) {
+        return false;
+    }
+    for (at = 0; at < len; at++) {
+        char c = text[at];
+        if ((unsigned char)c <= ' ') {
+            continue;
+        }
+        if (n > HTOKI_OUTLINE_BYTES - 2) {
+            return false;
+        }
+        o->text[n] = c;
+        o->at[n++] = (uint16_t)at;
+        if (c == '"') {
+            at = htoki_json_string_end(text, len, at + 1);
+            o->text[n] = c;
+            o->at[n++] = (uint16_t)at;
+        }
+    }
+    o->len = n;
+    return true;
+}
+
+/* As jsmn_parse(), of a text that was checked. */
+static int htoki_json_tokenize(htoki_jsmn_parser *parser, const char *text, size_t len, htoki_jsmntok *tokens,
+                               unsigned room)
+{
+    htoki_outline o;
+    int count, i;
+    if (!htoki_outline_make(&o, text, len)) {
+        return htoki_jsmn_parse(parser, text, len, tokens, room);
+    }
+    count = htoki_jsmn_parse(parser, o.text, o.len, tokens, room);
+    for (i = 0; i < count; i++) {
+        htoki_jsmntok *t = &tokens[i];
+        if (t->type == HTOKI_JSMN_STRING) { /* an empty one */
+            t->start = o.at[t->start - 1] + 1;
+            t->end = o.at[t->end];
+        } else {
+            t->start = o.at[t->start];
+            t->end = o.at[t->end - 1] + 1;
+        }
+    }
+    return count;
+}
+#else
+#define htoki_json_tokenize htoki_jsmn_parse
+#endif
+
 /* Tokenizes the first len bytes of the buffer, which htoki_scan has found to be one whole object, and which
    must begin at an address that is aligned for a pointer. False when the tokens do not fit behind it. */
 static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, size_t len)
@@ -2515,9 +2624,10 @@ static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, s
     size_t room = begin < buffer_bytes ? (buffer_bytes - begin) / sizeof(htoki_jsmntok) : 0;
     j->text = buffer;
     j->buffer_bytes = buffer_bytes;
+    j->escapes = memchr(buffer, '\\', len) != NULL;
     j->tokens = (htoki_jsmntok *)(void *)(buffer + begin);
     htoki_jsmn_init(&parser);
-    j->count = room == 0 ? 0 : htoki_jsmn_parse(&parser, buffer, len, j->tokens, (unsigned)room);
+    j->count = room == 0 ? 0 : htoki_json_tokenize(&parser, buffer, len, j->tokens, (unsigned)room);
     j->used = j->count > 0 ? begin + (size_t)j->count * sizeof(htoki_jsmntok) : buffer_bytes;
     return j->count > 0;
 }
@@ -2632,7 +2742,8 @@ static bool htoki_json_spells(htok_view raw, const char *name)
 static htok_view htoki_json_string(htoki_json *j, int token)
 {
     char *begin = j->text + j->tokens[token].start;
-    size_t len = htoki_json_decode(begin, (size_t)(j->tokens[token].end - j->tokens[token].start), begin);
+    size_t len = (size_t)(j->tokens[token].end - j->tokens[token].start);
+    len = j->escapes ? htoki_json_decode(begin, len, begin) : len;
     begin[len] = '\0';
     return htoki_view(begin, len);
 }
@@ -3841,9 +3952,20 @@ static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view 
     return htoki_fail(e, reason, HTOK_PHASE_MODEL);
 }
 
+/* Names of members: texts that a NUL follows. */
+#define HTOKI_NAME(text)      \
+    {                         \
+        text, sizeof text - 1 \
+    }
+
+static bool htoki_is_member(const htoki_json *j, htok_view key, htok_view name)
+{
+    return j->escapes ? htoki_json_spells(key, name.ptr) : htoki_equal(key, name);
+}
+
 /* Finds an object's members by name: found[i] is the token of names[i]'s value, or -1. Quickest where they come in the
    order of the names. */
-static htok_kind htoki_find_members(const htoki_json *j, int object, const char *const *names, int count,
+static htok_kind htoki_find_members(const htoki_json *j, int object, const htok_view *names, int count,
                                     int *found, htok_view base, htok_error *e)
 {
     int token = object + 1, left = j->tokens[object].size, i, tried;
@@ -3853,11 +3975,11 @@ static htok_kind htoki_find_members(const htoki_json *j, int object, const char 
     for (; left > 0; left--) {
         htok_view key = htoki_json_raw(j, token);
         i = i < count ? i : 0;
-        for (tried = 0; tried < count && !htoki_json_spells(key, names[i]); tried++) {
+        for (tried = 0; tried < count && !htoki_is_member(j, key, names[i]); tried++) {
             i = i + 1 < count ? i + 1 : 0;
         }
         if (tried < count && found[i] >= 0) {
-            return htoki_fail_member(e, HTOK_REASON_MEMBER_DUPLICATE, base, names[i]);
+            return htoki_fail_member(e, HTOK_REASON_MEMBER_DUPLICATE, base, names[i].ptr);
         }
         if (tried < count) {
             found[i++] = token + 1;
@@ -3929,8 +4051,14 @@ static htok_kind htoki_read_scopes(htoki_json *j, int token, htok_org_token *out
 static htok_kind htoki_read_org_token(htoki_json *j, int object, htok_org_token *out, htok_view base,
                                       htok_error *e)
 {
-    static const char *const names[] = {"orgTokenId",         "orgId",     "name",      "status",
-                                        "lastFourCharsOfKey", "createdBy", "createdAt", "scopes"};
+    static const htok_view names[] = {HTOKI_NAME("orgTokenId"),
+                                      HTOKI_NAME("orgId"),
+                                      HTOKI_NAME("name"),
+                                      HTOKI_NAME("status"),
+                                      HTOKI_NAME("lastFourCharsOfKey"),
+                                      HTOKI_NAME("createdBy"),
+                                      HTOKI_NAME("createdAt"),
+                                      HTOKI_NAME("scopes")};
     htok_view *texts[7];
     int found[HTOKI_COUNT(names)], i;
     memset(out, 0, sizeof *out);
@@ -3945,7 +4073,7 @@ static htok_kind htoki_read_org_token(htoki_json *j, int object, htok_org_token 
         return e->kind;
     }
     for (i = 0; i < 7; i++) {
-        if (htoki_read_string(j, found[i], texts[i], base, names[i], e) != HTOK_OK) {
+        if (htoki_read_string(j, found[i], texts[i], base, names[i].ptr, e) != HTOK_OK) {
             return e->kind;
         }
     }
@@ -3960,25 +4088,25 @@ static htok_kind htoki_read_org_token(htoki_json *j, int object, htok_org_token 
 
 static htok_kind htoki_read_created(htoki_json *j, htok_created_org_token *out, htok_error *e)
 {
-    static const char *const names[] = {"plainTextToken", "orgToken"};
+    static const htok_view names[] = {HTOKI_NAME("plainTextToken"), HTOKI_NAME("orgToken")};
     const htok_view root = htoki_view("", 0);
     int found[2];
     if (htoki_find_members(j, 0, names, 2, found, root, e) != HTOK_OK ||
-        htoki_read_string(j, found[0], &out->plain_text_token, root, names[0], e) != HTOK_OK) {
+        htoki_read_string(j, found[0], &out->plain_text_token, root, names[0].ptr, e) != HTOK_OK) {
         return e->kind;
     }
     if (found[1] < 0 || htoki_json_token_type(j, found[1]) != '{') {
         return htoki_fail_member(e, found[1] < 0 ? HTOK_REASON_MEMBER_MISSING : HTOK_REASON_MEMBER_TYPE, root,
-                                 names[1]);
+                                 names[1].ptr);
     }
-    return htoki_read_org_token(j, found[1], &out->org_token, htoki_text(names[1]), e);
+    return htoki_read_org_token(j, found[1], &out->org_token, names[1], e);
 }
 
 /* ApiError's message, decoded into the free space behind the tokens so that the body stays as it was
    received; where that is too small, decoded in place with *in_place set. */
 static htok_kind htoki_read_api_error(htoki_json *j, htok_view *message, bool *in_place, htok_error *e)
 {
-    static const char *const names[] = {"message"};
+    static const htok_view names[] = {HTOKI_NAME("message")};
     const htok_view root = htoki_view("", 0);
     htok_view raw;
     char *room;
@@ -3988,7 +4116,7 @@ static htok_kind htoki_read_api_error(htoki_json *j, htok_view *message, bool *i
     }
     if (found[0] < 0 || htoki_json_token_type(j, found[0]) != '"') {
         return htoki_fail_member(e, found[0] < 0 ? HTOK_REASON_MEMBER_MISSING : HTOK_REASON_MEMBER_TYPE, root,
-                                 names[0]);
+                                 names[0].ptr);
     }
     raw = htoki_json_raw(j, found[0]);
     room = (char *)(void *)htoki_json_views(j, raw.len / sizeof(htok_view) + 1);
@@ -11107,6 +11235,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_SEND_BYTES
 #undef HTOKI_SMALL
 #undef HTOKI_SOCKETS
+#undef HTOKI_SHORTCUTS
 #undef HTOKI_SSE2
 #undef HTOKI_STATIC_ASSERT
 #undef HTOKI_STDLIB
@@ -11125,8 +11254,10 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_USER_JSMN_PARENT_LINKS
 #undef HTOKI_USER_JSMN_STATIC
 #undef HTOKI_USER_JSMN_STRICT
+#undef HTOKI_NAME
 #undef HTOKI_OS_ERROR
 #undef HTOKI_WINDOWS
+#undef htoki_json_tokenize
 #undef htoki_log
 #undef htoki_log_answer
 #undef htoki_log_number

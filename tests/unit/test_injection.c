@@ -189,7 +189,7 @@ static void check_create_body(const scene *s, htok_view body, const char *label)
     htok_view value;
     size_t used;
     char *work = (char *)malloc(body.len + 64 * sizeof(htoki_jsmntok));
-    static const char *const names[] = {"scopes", "name"};
+    static const htok_view names[] = {{"scopes", 6}, {"name", 4}};
     int found[2];
     htok_error e;
     unit_error_begin(&e);

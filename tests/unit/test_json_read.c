@@ -107,6 +107,91 @@ static void tokens_that_do_not_fit_are_told(void **state)
           (int)least);
 }
 
+/* The tokens of one element, however they came about, are those of jsmn over its text; with less room than they take
+   there are none. */
+static void check_tokens(const char *text)
+{
+    size_t len = strlen(text), most = len + 8, begin = htoki_align(len, sizeof(void *)), room;
+    htoki_jsmntok *wanted = (htoki_jsmntok *)malloc(most * sizeof *wanted);
+    htoki_jsmn_parser parser;
+    htoki_json j;
+    char *work;
+    int count, i;
+    assert_non_null(wanted);
+    htoki_jsmn_init(&parser);
+    count = htoki_jsmn_parse(&parser, text, len, wanted, (unsigned)most);
+    check(count > 0, "%.60s: jsmn says %d", text, count);
+    for (room = count > 8 ? (size_t)count - 8 : 0; room <= (size_t)count + 1; room++) {
+        work = work_with(text, begin + room * sizeof(htoki_jsmntok));
+        check_number(htoki_json_parse(&j, work, begin + room * sizeof(htoki_jsmntok), len),
+                     room >= (size_t)count, text);
+        check(memcmp(work, text, len) == 0, "%.60s: the text was changed", text);
+        if (room >= (size_t)count) {
+            check_number(j.count, count, text);
+            check_number(j.escapes, strchr(text, '\\') != NULL, text);
+        }
+        for (i = 0; room >= (size_t)count && i < count; i++) {
+            const htoki_jsmntok *t = &j.tokens[i], *w = &wanted[i];
+            check(t->type == w->type && t->start == w->start && t->end == w->end && t->size == w->size &&
+                      t->parent == w->parent,
+                  "%.60s: token %d is %d to %d, not %d to %d", text, i, t->start, t->end, w->start, w->end);
+        }
+        free(work);
+    }
+    free(wanted);
+}
+
+static void tokens_are_those_of_jsmn_over_the_text(void **state)
+{
+    static const char *const texts[] = {
+        "{}",
+        "{\"\":\"\"}",
+        " { } ",
+        "{\"a\":\"b\"}",
+        "{\"k\\\"ey\":\"\\\\\",\"\\\\\\\"\":\"a\\u0022b\"}",
+        "{\"sixteen bytes ab\":\"and a long one that has \\\" and [ and { and : and , in it\"}",
+        "{\"\xc3\xa9\xe2\x82\xac\":\"\xf0\x9f\x98\x80 and more \xc3\xa9\",\"\xc3\xa9\":[\"\xe2\x82\xac\"]}",
+        "{\"a\":[1,-2.5e+3,0,true,false,null],\"b\":{\"c\":[[],{},[{}]]},\"d\":\"e\"}",
+        "\t{\r\n  \"a\" : [ 1 , -2.5e+3 , true ] ,\n  \"b\" : { \"c\" : null , \"d\" : \" x \" }\n}\n",
+        "{\"orgTokenId\":\"org-token-af469a92-5b45-4565-b3c4-000000000001\",\"scopes\":[\"builds:read-"
+        "write\",\"a\"]}",
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(texts); i++) {
+        check_tokens(texts[i]);
+    }
+}
+
+/* Up to and past any size at which an element is read in another way. */
+static void tokens_of_large_elements_are_those_of_jsmn_too(void **state)
+{
+    static const size_t long_ones[] = {0, 65500, 65510, 65520, 65530, 65536, 70000};
+    unit_text text;
+    size_t count, i;
+    (void)state;
+    for (count = 70; count < 100; count++) {
+        memset(&text, 0, sizeof text);
+        unit_add_text(&text, "{\"a\":[1");
+        for (i = 0; i < count; i++) {
+            unit_add_text(&text, ",\"b\"");
+        }
+        unit_add_text(&text, "]}");
+        check_tokens(text.text);
+        free(text.text);
+    }
+    for (count = 0; count < UNIT_COUNT(long_ones); count++) {
+        memset(&text, 0, sizeof text);
+        unit_add_text(&text, "{\"a\":\"");
+        for (i = 0; i < long_ones[count]; i++) {
+            unit_add_text(&text, "x");
+        }
+        unit_add_text(&text, "\",\"b\":[\"c\"]}");
+        check_tokens(text.text);
+        free(text.text);
+    }
+}
+
 static const struct {
     const char *inside; /* of the quotes */
     const char *text;
@@ -226,6 +311,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(types_are_told_by_the_first_character),
         cmocka_unit_test(members_are_found_past_nested_values),
         cmocka_unit_test(tokens_that_do_not_fit_are_told),
+        cmocka_unit_test(tokens_are_those_of_jsmn_over_the_text),
+        cmocka_unit_test(tokens_of_large_elements_are_those_of_jsmn_too),
         cmocka_unit_test(strings_are_decoded_in_place_with_a_nul_behind),
         cmocka_unit_test(keys_are_compared_as_they_spell),
         cmocka_unit_test(decoding_to_another_place_copies),

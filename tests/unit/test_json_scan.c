@@ -536,6 +536,33 @@ static void each_level_remembers_its_bracket(void **state)
     }
 }
 
+/* Strings that follow each other within a value that nobody watches are passed over quickly, but byte by byte they are
+   not. */
+static void strings_in_a_row_are_judged_alike_whole_and_byte_by_byte(void **state)
+{
+    static const char *const starts[] = {"[\"", "{\"", "[[\"a\",\"", "{\"a\":[\"", "[{\"a\":\"b\",\"c\""};
+    static const char alphabet[] = "\",:]}a";
+    size_t i, n;
+    (void)state;
+    for (i = 0; i < UNIT_COUNT(starts); i++) {
+        for (n = 0; n < 6 * 6 * 6 * 6 * 6; n++) {
+            char text[64], *whole, *bytes;
+            size_t len = strlen(starts[i]), rest = n, k;
+            memcpy(text, starts[i], len);
+            for (k = 0; k < 5; k++, rest /= 6) {
+                text[len++] = alphabet[rest % 6];
+            }
+            memcpy(text + len, "\",\"b\"]}]}", 9);
+            len += 9;
+            whole = scan_cut(text, len, 0, len);
+            bytes = scan_cut(text, len, 0, SIZE_MAX);
+            check(strcmp(whole, bytes) == 0, "%.*s: %s, but byte by byte: %s", (int)len, text, whole, bytes);
+            free(whole);
+            free(bytes);
+        }
+    }
+}
+
 /* Every text of up to five of these characters against a recursive judge. */
 typedef struct judge {
     const char *at;
@@ -667,6 +694,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(values_are_told_down_to_the_watched_depth),
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(each_level_remembers_its_bracket),
+        cmocka_unit_test(strings_in_a_row_are_judged_alike_whole_and_byte_by_byte),
         cmocka_unit_test(all_short_texts_are_judged_as_the_grammar_says),
     };
     unit_filter(argc, argv);
