@@ -7,7 +7,8 @@
    CONTENTS (search for the tag)      A section uses only sections above it.
      >>limits      what is bounded, and where
      >>bytes       growable text, wiping, UTF-8, numbers
-     >>random      entropy for TLS, ids and tokens for the service
+     >>system      what POSIX and Windows do differently: files, sockets, time, signals
+     >>random      ids and tokens for the service
      >>json        RFC 8259 check, reading through jsmn, writing
      >>scopes      the Scope strings
      >>store       organizations, tokens, indexes
@@ -21,18 +22,40 @@
      >>service     the three operations
      >>http        request heads and bodies (RFC 9112)
      >>drive       sockets and the TLS engine
-     >>serve       listener, signals, poll loop
+     >>serve       listener, poll loop
      >>options     the command line */
 
+#ifdef _WIN32
+#ifndef _WIN32_WINNT
+#define _WIN32_WINNT 0x0600
+#endif
+#define _CRT_SECURE_NO_WARNINGS
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#define FD_SETSIZE 1088 /* MAX_CONNECTIONS and a few more */
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#include <windows.h>
+#include <ntsecapi.h>
+#include <shellapi.h>
+#include <direct.h>
+#include <fcntl.h>
+#include <io.h>
+#include <share.h>
+#else
 #define _POSIX_C_SOURCE 200809L
-
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,13 +63,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #if defined(__GNUC__)
 #pragma GCC diagnostic push
@@ -372,6 +391,446 @@ static void sha256(const void *data, size_t len, unsigned char out[32])
     wipe(&context, sizeof context);
 }
 
+/* >>system ----------------------------------------------------------------------------------------------- */
+
+/* All that POSIX and Windows do differently. Paths and arguments are UTF-8. What fails leaves its reason for strerror(errno),
+   sockets theirs for socket_error(). A FILE or descriptor moves bytes as they are. */
+
+enum { STANDARD_OUTPUT = 1, STANDARD_ERROR = 2 };
+enum accepted { ACCEPTED, ACCEPT_AGAIN, ACCEPT_FULL, ACCEPT_NONE };
+
+#ifdef _WIN32
+
+typedef SOCKET socket_handle;
+#define NO_SOCKET      INVALID_SOCKET
+#define SHUT_WR        SD_SEND
+#define RANDOM_SOURCE  "RtlGenRandom"
+#define PATH_SEPARATOR "/\\"
+#define WORD_QUOTE     '"'
+
+static char *narrow(const wchar_t *wide)
+{
+    int bytes = WideCharToMultiByte(CP_UTF8, 0, wide, -1, NULL, 0, NULL, NULL);
+    char *text = bytes > 0 ? malloc((size_t)bytes) : NULL;
+    if (text != NULL) {
+        WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, bytes, NULL, NULL);
+    }
+    return text;
+}
+
+static wchar_t *widen(const char *text)
+{
+    int count = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text, -1, NULL, 0);
+    wchar_t *wide = count > 0 ? malloc((size_t)count * sizeof *wide) : NULL;
+    if (wide != NULL) {
+        MultiByteToWideChar(CP_UTF8, 0, text, -1, wide, count);
+    } else {
+        errno = EINVAL;
+    }
+    return wide;
+}
+
+/* Arguments come whole from the system alone; main()'s are in a code page that cannot hold every name. They live until
+   the process ends. */
+static bool system_begin(int *argc, char ***argv)
+{
+    WSADATA data;
+    int count = 0, i;
+    wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), &count);
+    char **narrowed = wide != NULL ? calloc((size_t)count + 1, sizeof *narrowed) : NULL;
+    if (narrowed == NULL || WSAStartup(MAKEWORD(2, 2), &data) != 0) {
+        return false;
+    }
+    for (i = 0; i < count; i++) {
+        narrowed[i] = narrow(wide[i]);
+        if (narrowed[i] == NULL) {
+            return false;
+        }
+    }
+    LocalFree(wide);
+    *argc = count;
+    *argv = narrowed;
+    return _setmode(STANDARD_OUTPUT, _O_BINARY) != -1 && _setmode(STANDARD_ERROR, _O_BINARY) != -1;
+}
+
+static void system_end(void)
+{
+}
+
+static uint64_t clock_ms(void)
+{
+    return GetTickCount64();
+}
+
+static bool wall_clock(time_t *seconds, unsigned *ms)
+{
+    FILETIME now;
+    uint64_t since_1601; /* in 100 ns */
+    GetSystemTimeAsFileTime(&now);
+    since_1601 = ((uint64_t)now.dwHighDateTime << 32) | now.dwLowDateTime;
+    *seconds = (time_t)(since_1601 / 10000000 - 11644473600u);
+    *ms = (unsigned)(since_1601 / 10000 % 1000);
+    return true;
+}
+
+static bool calendar(time_t seconds, struct tm *tm)
+{
+    return gmtime_s(tm, &seconds) == 0;
+}
+
+static bool os_entropy(void *out, size_t len)
+{
+    return len <= 0x7fffffff && RtlGenRandom(out, (ULONG)len);
+}
+
+static FILE *file_to_read(const char *path)
+{
+    wchar_t *wide = widen(path);
+    FILE *file = wide != NULL ? _wfopen(wide, L"rb") : NULL;
+    free(wide);
+    return file;
+}
+
+static FILE *file_to_write(const char *path)
+{
+    wchar_t *wide = widen(path);
+    FILE *file = wide != NULL ? _wfopen(wide, L"wb") : NULL;
+    free(wide);
+    return file;
+}
+
+static void file_remove(const char *path)
+{
+    wchar_t *wide = widen(path);
+    if (wide != NULL) {
+        (void)_wunlink(wide);
+    }
+    free(wide);
+}
+
+static void folder_remove(const char *path)
+{
+    wchar_t *wide = widen(path);
+    if (wide != NULL) {
+        (void)_wrmdir(wide);
+    }
+    free(wide);
+}
+
+/* Takes the other's place at once. */
+static bool file_rename(const char *from, const char *to)
+{
+    wchar_t *wide_from = widen(from), *wide_to = widen(to);
+    bool ok = wide_from != NULL && wide_to != NULL &&
+              MoveFileExW(wide_from, wide_to, MOVEFILE_REPLACE_EXISTING) != 0;
+    errno = ok ? errno : EACCES;
+    free(wide_from);
+    free(wide_to);
+    return ok;
+}
+
+static unsigned process_number(void)
+{
+    return (unsigned)GetCurrentProcessId();
+}
+
+/* A file for this process alone to write, or -1 and why. */
+static int file_to_keep(const char *path, int64_t *size, const char **why)
+{
+    struct _stat64 info;
+    wchar_t *wide = widen(path);
+    int fd = -1;
+    if (wide != NULL) {
+        (void)_wsopen_s(&fd, wide, _O_RDWR | _O_CREAT | _O_BINARY | _O_NOINHERIT, _SH_DENYWR,
+                        _S_IREAD | _S_IWRITE);
+    }
+    *why = fd >= 0                                     ? NULL
+           : GetLastError() == ERROR_SHARING_VIOLATION ? "in use by another process"
+                                                       : strerror(errno);
+    free(wide);
+    if (fd >= 0 && _fstat64(fd, &info) != 0) {
+        *why = strerror(errno);
+    } else if (fd >= 0 && (info.st_mode & _S_IFMT) != _S_IFREG) {
+        *why = "not a regular file";
+    }
+    if (fd >= 0 && *why != NULL) {
+        _close(fd);
+        return -1;
+    }
+    *size = fd >= 0 ? info.st_size : 0;
+    return fd;
+}
+
+static long file_read(int fd, void *data, size_t len, int64_t offset)
+{
+    return _lseeki64(fd, offset, SEEK_SET) == offset ? _read(fd, data, len < 65536 ? (unsigned)len : 65536u)
+                                                     : -1;
+}
+
+static long file_write(int fd, const void *data, size_t len, int64_t offset)
+{
+    return _lseeki64(fd, offset, SEEK_SET) == offset ? _write(fd, data, len < 65536 ? (unsigned)len : 65536u)
+                                                     : -1;
+}
+
+static bool file_cut(int fd, int64_t size)
+{
+    return _chsize_s(fd, size) == 0;
+}
+
+static bool file_sync(int fd)
+{
+    return _commit(fd) == 0;
+}
+
+static void file_close(int fd)
+{
+    (void)_close(fd);
+}
+
+/* Windows writes the folder's entry by itself, and offers no way to wait for it. */
+static bool folder_sync(const char *path)
+{
+    (void)path;
+    return true;
+}
+
+/* A fresh folder for this user alone, as the system's folder for temporary files is. Its path has / for \, which
+   openssl and every shell take. */
+static bool folder_temporary(struct text *path)
+{
+    wchar_t base[MAX_PATH + 1];
+    DWORD len = GetTempPathW(MAX_PATH + 1, base);
+    char *narrowed = len != 0 && len <= MAX_PATH ? narrow(base) : NULL;
+    wchar_t *wide;
+    unsigned char random[8];
+    char name[40];
+    size_t i;
+    bool ok;
+    if (narrowed == NULL || !os_entropy(random, sizeof random)) {
+        free(narrowed);
+        errno = ENOENT;
+        return false;
+    }
+    for (i = 0; i < sizeof random; i++) {
+        snprintf(name + 2 * i, 3, "%02x", (unsigned)random[i]);
+    }
+    text_puts(path, narrowed);
+    text_puts(path, "hathora-emulator.");
+    text_puts(path, name);
+    text_add(path, "", 1);
+    free(narrowed);
+    if (path->failed) {
+        return false;
+    }
+    for (i = 0; path->data[i] != 0; i++) {
+        path->data[i] = path->data[i] == '\\' ? '/' : path->data[i];
+    }
+    wide = widen(path->data);
+    ok = wide != NULL && _wmkdir(wide) == 0;
+    free(wide);
+    return ok;
+}
+
+/* One word of a command line, as CommandLineToArgvW() takes it apart; none of ours holds a quote or ends with \. */
+static void command_word(struct text *line, const char *word)
+{
+    text_puts(line, line->len != 0 ? " \"" : "\"");
+    text_puts(line, word);
+    text_puts(line, "\"");
+}
+
+/* Runs a program of the search path to its end, its output appended to the file log: its exit status, 127 when it is
+   not there, -1 when it cannot be run. */
+static int program_run(const char *const *words, const char *log)
+{
+    SECURITY_ATTRIBUTES inherited = {sizeof inherited, NULL, TRUE};
+    struct text line = {NULL, 0, 0, false};
+    PROCESS_INFORMATION process;
+    STARTUPINFOW startup;
+    wchar_t *wide = NULL, *wide_log = widen(log);
+    DWORD status = (DWORD)-1;
+    memset(&startup, 0, sizeof startup);
+    startup.cb = sizeof startup;
+    startup.dwFlags = STARTF_USESTDHANDLES;
+    startup.hStdOutput = wide_log == NULL
+                             ? INVALID_HANDLE_VALUE
+                             : CreateFileW(wide_log, FILE_APPEND_DATA, FILE_SHARE_READ | FILE_SHARE_WRITE,
+                                           &inherited, OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL, NULL);
+    startup.hStdError = startup.hStdOutput;
+    while (*words != NULL) {
+        command_word(&line, *words++);
+    }
+    text_add(&line, "", 1);
+    if (startup.hStdOutput != INVALID_HANDLE_VALUE && !line.failed && (wide = widen(line.data)) != NULL) {
+        if (CreateProcessW(NULL, wide, NULL, NULL, TRUE, 0, NULL, NULL, &startup, &process)) {
+            WaitForSingleObject(process.hProcess, INFINITE);
+            GetExitCodeProcess(process.hProcess, &status);
+            CloseHandle(process.hThread);
+            CloseHandle(process.hProcess);
+        } else if (GetLastError() == ERROR_FILE_NOT_FOUND) {
+            status = 127;
+        }
+    }
+    if (startup.hStdOutput != INVALID_HANDLE_VALUE) {
+        CloseHandle(startup.hStdOutput);
+    }
+    text_free(&line);
+    free(wide);
+    free(wide_log);
+    return (int)status;
+}
+
+/* It may wait for a reader of standard error that stands still: no pipe tells how much fits. */
+static bool log_write(const char *line, size_t len)
+{
+    return _write(STANDARD_ERROR, line, (unsigned)len) == (int)len;
+}
+
+static const char *socket_error(void)
+{
+    static char text[32];
+    snprintf(text, sizeof text, "Winsock error %d", WSAGetLastError());
+    return text;
+}
+
+static bool socket_begin(socket_handle s)
+{
+    u_long on = 1;
+    return ioctlsocket(s, FIONBIO, &on) == 0;
+}
+
+/* SO_REUSEADDR would let others take the port away. */
+static bool socket_claim(socket_handle s)
+{
+    BOOL on = TRUE;
+    return setsockopt(s, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (const char *)&on, sizeof on) == 0;
+}
+
+static void socket_close(socket_handle s)
+{
+    (void)closesocket(s);
+}
+
+static bool would_block(void)
+{
+    int error = WSAGetLastError();
+    return error == WSAEWOULDBLOCK || error == WSAEINTR;
+}
+
+static long socket_send(socket_handle s, const void *data, size_t len)
+{
+    return send(s, data, len < 0x40000000 ? (int)len : 0x40000000, 0);
+}
+
+static long socket_receive(socket_handle s, void *data, size_t len)
+{
+    return recv(s, data, len < 0x40000000 ? (int)len : 0x40000000, 0);
+}
+
+static enum accepted socket_accept(socket_handle listener, socket_handle *s)
+{
+    *s = accept(listener, NULL, NULL);
+    if (*s != NO_SOCKET) {
+        return ACCEPTED;
+    }
+    switch (WSAGetLastError()) {
+    case WSAEMFILE:
+    case WSAENOBUFS: return ACCEPT_FULL;
+    case WSAECONNRESET:
+    case WSAEINTR: return ACCEPT_AGAIN;
+    default: return ACCEPT_NONE;
+    }
+}
+
+/* By select(), which is made for more sockets here: WSAPoll() knows no half-closed connection. At least one of them
+   is waited for. */
+static int socket_poll(struct pollfd *all, size_t count, int timeout_ms)
+{
+    static fd_set readable, writable;
+    struct timeval timeout;
+    size_t i;
+    int n;
+    FD_ZERO(&readable);
+    FD_ZERO(&writable);
+    for (i = 0; i < count; i++) {
+        all[i].revents = 0;
+        if (all[i].fd != NO_SOCKET && (all[i].events & POLLIN) != 0) {
+            FD_SET(all[i].fd, &readable);
+        }
+        if (all[i].fd != NO_SOCKET && (all[i].events & POLLOUT) != 0) {
+            FD_SET(all[i].fd, &writable);
+        }
+    }
+    timeout.tv_sec = timeout_ms / 1000;
+    timeout.tv_usec = timeout_ms % 1000 * 1000;
+    n = select(0, &readable, &writable, NULL, &timeout);
+    for (i = 0; i < count && n > 0; i++) {
+        if (all[i].fd != NO_SOCKET) {
+            all[i].revents = (short)((FD_ISSET(all[i].fd, &readable) ? POLLIN : 0) |
+                                     (FD_ISSET(all[i].fd, &writable) ? POLLOUT : 0));
+        }
+    }
+    return n;
+}
+
+static void raise_file_limit(void)
+{
+}
+
+/* A socket that is connected to itself: the console's events come on a thread of their own. */
+static socket_handle signal_end = NO_SOCKET;
+
+static BOOL WINAPI on_console_event(DWORD event)
+{
+    (void)send(signal_end, "", 1, 0);
+    if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT) {
+        Sleep(5000); /* the process ends with this function, or with main() before */
+    }
+    return TRUE;
+}
+
+/* What becomes readable when the end is asked for. */
+static bool signals_begin(socket_handle *asked)
+{
+    struct sockaddr_in address;
+    int len = sizeof address;
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    signal_end = socket(AF_INET, SOCK_DGRAM, 0);
+    *asked = signal_end;
+    return signal_end != NO_SOCKET &&
+           bind(signal_end, (const struct sockaddr *)&address, sizeof address) == 0 &&
+           getsockname(signal_end, (struct sockaddr *)&address, &len) == 0 &&
+           connect(signal_end, (const struct sockaddr *)&address, sizeof address) == 0 &&
+           socket_begin(signal_end) && SetConsoleCtrlHandler(on_console_event, TRUE);
+}
+
+#else
+
+typedef int socket_handle;
+#define NO_SOCKET      (-1)
+#define RANDOM_SOURCE  "/dev/urandom"
+#define PATH_SEPARATOR "/"
+#define WORD_QUOTE     '\''
+
+static int urandom_fd = -1;
+
+static bool system_begin(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    return true;
+}
+
+static void system_end(void)
+{
+    if (urandom_fd >= 0) {
+        close(urandom_fd);
+    }
+}
+
 static uint64_t clock_ms(void)
 {
     struct timespec now;
@@ -381,20 +840,21 @@ static uint64_t clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* RFC 3339 with milliseconds; 24 characters and a NUL. */
-static void format_time(char out[25], time_t seconds, unsigned ms)
+static bool wall_clock(time_t *seconds, unsigned *ms)
 {
-    struct tm tm;
-    char date[32] = "1970-01-01T00:00:00";
-    if (gmtime_r(&seconds, &tm) != NULL) {
-        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+    struct timespec now;
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0) {
+        return false;
     }
-    snprintf(out, 25, "%.19s.%03uZ", date, ms % 1000u);
+    *seconds = now.tv_sec;
+    *ms = (unsigned)(now.tv_nsec / 1000000);
+    return true;
 }
 
-/* >>random ----------------------------------------------------------------------------------------------- */
-
-static int urandom_fd = -1;
+static bool calendar(time_t seconds, struct tm *tm)
+{
+    return gmtime_r(&seconds, tm) != NULL;
+}
 
 static bool os_entropy(void *out, size_t len)
 {
@@ -413,6 +873,291 @@ static bool os_entropy(void *out, size_t len)
     }
     return true;
 }
+
+static FILE *file_to_read(const char *path)
+{
+    return fopen(path, "rb");
+}
+
+static FILE *file_to_write(const char *path)
+{
+    return fopen(path, "w");
+}
+
+static void file_remove(const char *path)
+{
+    (void)unlink(path);
+}
+
+static void folder_remove(const char *path)
+{
+    (void)rmdir(path);
+}
+
+/* Takes the other's place at once. */
+static bool file_rename(const char *from, const char *to)
+{
+    return rename(from, to) == 0;
+}
+
+static unsigned process_number(void)
+{
+    return (unsigned)getpid();
+}
+
+/* A file for this process alone to write, or -1 and why. */
+static int file_to_keep(const char *path, int64_t *size, const char **why)
+{
+    struct flock lock;
+    struct stat info;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, S_IRUSR | S_IWUSR);
+    memset(&lock, 0, sizeof lock);
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    *why = NULL;
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        *why = strerror(errno);
+    } else if (!S_ISREG(info.st_mode)) {
+        *why = "not a regular file";
+    } else if (fcntl(fd, F_SETLK, &lock) != 0) {
+        *why = "in use by another process";
+    } else if (fstat(fd, &info) != 0) { /* again: another process may have written until the lock was there */
+        *why = strerror(errno);
+    }
+    if (*why != NULL) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    *size = info.st_size;
+    return fd;
+}
+
+static long file_read(int fd, void *data, size_t len, int64_t offset)
+{
+    return (long)pread(fd, data, len, (off_t)offset);
+}
+
+static long file_write(int fd, const void *data, size_t len, int64_t offset)
+{
+    return (long)pwrite(fd, data, len, (off_t)offset);
+}
+
+static bool file_cut(int fd, int64_t size)
+{
+    return ftruncate(fd, (off_t)size) == 0;
+}
+
+static bool file_sync(int fd)
+{
+    return fsync(fd) == 0;
+}
+
+static void file_close(int fd)
+{
+    (void)close(fd);
+}
+
+/* The folder that the file is in. */
+static bool folder_sync(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir;
+    size_t len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    int fd;
+    bool ok;
+    dir = malloc(len + 1);
+    if (dir == NULL) {
+        return false;
+    }
+    memcpy(dir, slash == NULL ? "." : path, len);
+    dir[len] = 0;
+    fd = open(dir, O_RDONLY | O_CLOEXEC);
+    free(dir);
+    if (fd < 0) {
+        return false;
+    }
+    /* Some file systems cannot sync a directory and say so with EINVAL. */
+    ok = fsync(fd) == 0 || errno == EINVAL;
+    close(fd);
+    return ok;
+}
+
+/* A fresh folder for this user alone. */
+static bool folder_temporary(struct text *path)
+{
+    const char *base = getenv("TMPDIR");
+    text_puts(path, base != NULL && base[0] == '/' ? base : "/tmp");
+    text_puts(path, "/hathora-emulator.XXXXXX");
+    text_add(path, "", 1);
+    return !path->failed && mkdtemp(path->data) != NULL;
+}
+
+/* Runs a program of the search path to its end, its output appended to the file log: its exit status, 127 when it is
+   not there, -1 when it cannot be run. */
+static int program_run(const char *const *words, const char *log)
+{
+    int status = 0, fd;
+    pid_t pid = fork();
+    if (pid == 0) {
+        fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+        if (fd < 0 || dup2(fd, STANDARD_OUTPUT) < 0 || dup2(fd, STANDARD_ERROR) < 0) {
+            _exit(126);
+        }
+        /* The words are not changed: execvp() is older than const. */
+        execvp(words[0], (char *const *)words);
+        _exit(127);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) {
+            return -1;
+        }
+    }
+    return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Never waits: a reader of standard error that stands still must not hold up the connections. poll() tells of
+   room only when PIPE_BUF bytes fit, and a line is shorter than that. */
+static bool log_write(const char *line, size_t len)
+{
+    struct pollfd out;
+    out.fd = STANDARD_ERROR;
+    out.events = POLLOUT;
+    out.revents = 0;
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0 &&
+           write(STANDARD_ERROR, line, len) == (ssize_t)len;
+}
+
+static const char *socket_error(void)
+{
+    return strerror(errno);
+}
+
+/* Not waiting, and not for a program that is run. */
+static bool socket_begin(socket_handle s)
+{
+    int flags = fcntl(s, F_GETFL);
+    return flags >= 0 && fcntl(s, F_SETFL, flags | O_NONBLOCK) == 0 && fcntl(s, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+static bool socket_claim(socket_handle s)
+{
+    int on = 1;
+    return setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
+}
+
+static void socket_close(socket_handle s)
+{
+    (void)close(s);
+}
+
+static bool would_block(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+static long socket_send(socket_handle s, const void *data, size_t len)
+{
+    return (long)send(s, data, len, MSG_NOSIGNAL);
+}
+
+static long socket_receive(socket_handle s, void *data, size_t len)
+{
+    return (long)recv(s, data, len, 0);
+}
+
+static enum accepted socket_accept(socket_handle listener, socket_handle *s)
+{
+    *s = accept(listener, NULL, NULL);
+    if (*s >= 0) {
+        return ACCEPTED;
+    }
+    switch (errno) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: return ACCEPT_FULL;
+    case ECONNABORTED:
+    case EINTR: return ACCEPT_AGAIN;
+    default: return ACCEPT_NONE;
+    }
+}
+
+/* How many are ready, 0 after a signal too. */
+static int socket_poll(struct pollfd *all, size_t count, int timeout_ms)
+{
+    int n = poll(all, (nfds_t)count, timeout_ms);
+    if (n < 0 && errno == EINTR) {
+        size_t i;
+        for (i = 0; i < count; i++) {
+            all[i].revents = 0;
+        }
+        n = 0;
+    }
+    return n;
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MAX_CONNECTIONS + 64) {
+        rlim_t wanted = MAX_CONNECTIONS + 64;
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        /* Without it accepting pauses at the limit. */
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int signal_pipe[2] = {-1, -1};
+
+static void on_signal(int number)
+{
+    int saved = errno;
+    char byte = (char)number;
+    ssize_t n = write(signal_pipe[1], &byte, 1);
+    (void)n;
+    errno = saved;
+}
+
+/* What becomes readable when the end is asked for. */
+static bool signals_begin(socket_handle *asked)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    sigemptyset(&action.sa_mask);
+    if (pipe(signal_pipe) != 0 || !socket_begin(signal_pipe[0]) || !socket_begin(signal_pipe[1])) {
+        return false;
+    }
+    *asked = signal_pipe[0];
+    action.sa_handler = on_signal;
+    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0) {
+        return false;
+    }
+    action.sa_handler = SIG_IGN;
+#ifdef SIGXFSZ
+    /* A state file at its size limit is an error of write(), not an end. */
+    if (sigaction(SIGXFSZ, &action, NULL) != 0) {
+        return false;
+    }
+#endif
+    return sigaction(SIGPIPE, &action, NULL) == 0;
+}
+
+#endif
+
+/* RFC 3339 with milliseconds; 24 characters and a NUL. */
+static void format_time(char out[25], time_t seconds, unsigned ms)
+{
+    struct tm tm;
+    char date[32] = "1970-01-01T00:00:00";
+    if (calendar(seconds, &tm)) {
+        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+    }
+    snprintf(out, 25, "%.19s.%03uZ", date, ms % 1000u);
+}
+
+/* >>random ----------------------------------------------------------------------------------------------- */
 
 static void random_text(br_hmac_drbg_context *rng, char *out, size_t len)
 {
@@ -1219,7 +1964,7 @@ static void token_invent(const struct store *store, br_hmac_drbg_context *rng, s
 struct state {
     int fd;
     const char *path;
-    off_t size;
+    int64_t size;
     /* Set when the file could not be brought back to its last good length. */
     bool broken;
 };
@@ -1281,10 +2026,10 @@ static void state_record_revoke(struct text *out, const struct token *token)
     text_free(&json);
 }
 
-static bool write_all(int fd, const char *data, size_t len, off_t offset)
+static bool write_all(int fd, const char *data, size_t len, int64_t offset)
 {
     while (len != 0) {
-        ssize_t n = pwrite(fd, data, len, offset);
+        long n = file_write(fd, data, len, offset);
         if (n > 0) {
             data += n;
             len -= (size_t)n;
@@ -1305,11 +2050,11 @@ static bool state_append(struct state *state, const struct text *lines)
     if (state->broken || lines->failed) {
         return false;
     }
-    if (!write_all(state->fd, lines->data, lines->len, state->size) || fsync(state->fd) != 0) {
-        state->broken = ftruncate(state->fd, state->size) != 0 || fsync(state->fd) != 0;
+    if (!write_all(state->fd, lines->data, lines->len, state->size) || !file_sync(state->fd)) {
+        state->broken = !file_cut(state->fd, state->size) || !file_sync(state->fd);
         return false;
     }
-    state->size += (off_t)lines->len;
+    state->size += (int64_t)lines->len;
     return true;
 }
 
@@ -1443,35 +2188,11 @@ static bool state_replay(struct store *store, struct json *doc, const char *text
     return true;
 }
 
-static bool sync_directory(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *dir;
-    size_t len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
-    int fd;
-    bool ok;
-    dir = malloc(len + 1);
-    if (dir == NULL) {
-        return false;
-    }
-    memcpy(dir, slash == NULL ? "." : path, len);
-    dir[len] = 0;
-    fd = open(dir, O_RDONLY | O_CLOEXEC);
-    free(dir);
-    if (fd < 0) {
-        return false;
-    }
-    /* Some file systems cannot sync a directory and say so with EINVAL. */
-    ok = fsync(fd) == 0 || errno == EINVAL;
-    close(fd);
-    return ok;
-}
-
 static bool read_whole(int fd, char *data, size_t len)
 {
     size_t at = 0;
     while (at < len) {
-        ssize_t n = pread(fd, data + at, len - at, (off_t)at);
+        long n = file_read(fd, data + at, len - at, (int64_t)at);
         if (n > 0) {
             at += (size_t)n;
         } else if (n == 0 || errno != EINTR) {
@@ -1486,47 +2207,32 @@ static bool state_mend(struct state *state, const char *text, size_t len, size_t
 {
     bool ok = true;
     if (good == 0) {
-        ok = ftruncate(state->fd, 0) == 0 && write_all(state->fd, STATE_HEAD, sizeof STATE_HEAD - 1, 0);
+        ok = file_cut(state->fd, 0) && write_all(state->fd, STATE_HEAD, sizeof STATE_HEAD - 1, 0);
         good = sizeof STATE_HEAD - 1;
     } else if (text[good - 1] != '\n') {
-        ok = write_all(state->fd, "\n", 1, (off_t)good);
+        ok = write_all(state->fd, "\n", 1, (int64_t)good);
         good++;
     } else if (good < len) {
-        ok = ftruncate(state->fd, (off_t)good) == 0;
+        ok = file_cut(state->fd, (int64_t)good);
     }
-    state->size = (off_t)good;
-    return ok && fsync(state->fd) == 0 && sync_directory(state->path);
+    state->size = (int64_t)good;
+    return ok && file_sync(state->fd) && folder_sync(state->path);
 }
 
 static bool state_open(struct state *state, struct store *store, struct json *doc)
 {
-    struct flock lock;
-    struct stat info;
+    const char *why;
     char *text = NULL;
+    int64_t size = 0;
     size_t len, good = 0;
     bool ok;
-    state->fd = open(state->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, S_IRUSR | S_IWUSR);
-    if (state->fd < 0 || fstat(state->fd, &info) != 0) {
-        fprintf(stderr, "hathora-emulator: %s: %s\n", state->path, strerror(errno));
+    state->fd = file_to_keep(state->path, &size, &why);
+    if (state->fd < 0 || size > MAX_STATE_BYTES) {
+        fprintf(stderr, "hathora-emulator: %s: %s\n", state->path,
+                state->fd < 0 ? why : "larger than a state file can be");
         return false;
     }
-    if (!S_ISREG(info.st_mode) || info.st_size > MAX_STATE_BYTES) {
-        fprintf(stderr, "hathora-emulator: %s: not a regular file of a bearable size\n", state->path);
-        return false;
-    }
-    memset(&lock, 0, sizeof lock);
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    if (fcntl(state->fd, F_SETLK, &lock) != 0) {
-        fprintf(stderr, "hathora-emulator: %s: in use by another process\n", state->path);
-        return false;
-    }
-    /* Again, for another process may have written between the first look and the lock. */
-    if (fstat(state->fd, &info) != 0) {
-        fprintf(stderr, "hathora-emulator: %s: %s\n", state->path, strerror(errno));
-        return false;
-    }
-    len = (size_t)info.st_size;
+    len = (size_t)size;
     text = malloc(len + 1);
     if (text == NULL || !read_whole(state->fd, text, len)) {
         fprintf(stderr, "hathora-emulator: %s: cannot be read\n", state->path);
@@ -1801,7 +2507,7 @@ static const char *keys_match(const struct keys *keys)
 static const char *pem_read(const char *path, struct text *out)
 {
     static char why[128];
-    FILE *file = fopen(path, "rb");
+    FILE *file = file_to_read(path);
     int c;
     if (file == NULL) {
         snprintf(why, sizeof why, "%s", strerror(errno));
@@ -1963,7 +2669,7 @@ static void self_remove(struct self *self, size_t from)
 {
     size_t i;
     for (i = from; i < SELF_FILES && self->folder != NULL; i++) {
-        (void)unlink(self->paths[i]);
+        file_remove(self->paths[i]);
     }
 }
 
@@ -1972,7 +2678,7 @@ static void self_free(struct self *self)
     size_t i;
     self_remove(self, 0);
     if (self->folder != NULL) {
-        (void)rmdir(self->folder);
+        folder_remove(self->folder);
     }
     for (i = 0; i < SELF_FILES; i++) {
         free(self->paths[i]);
@@ -1989,15 +2695,12 @@ static char *text_string(struct text *t)
 
 static bool self_folder(struct self *self)
 {
-    const char *base = getenv("TMPDIR");
     struct text folder = {NULL, 0, 0, false};
     size_t i;
     bool ok = true;
-    text_puts(&folder, base != NULL && base[0] == '/' ? base : "/tmp");
-    text_puts(&folder, "/hathora-emulator.XXXXXX");
-    if (text_string(&folder) == NULL || mkdtemp(folder.data) == NULL) {
-        fprintf(stderr, "hathora-emulator: --tls-self: a folder in %s: %s\n",
-                base != NULL && base[0] == '/' ? base : "/tmp", strerror(errno));
+    if (!folder_temporary(&folder)) {
+        fprintf(stderr, "hathora-emulator: --tls-self: the folder for its files, %s: %s\n",
+                folder.data != NULL ? folder.data : "a temporary one", strerror(errno));
         text_free(&folder);
         return false;
     }
@@ -2015,7 +2718,7 @@ static bool self_folder(struct self *self)
 
 static bool self_settings(const struct self *self, const char *address)
 {
-    FILE *file = fopen(self->paths[SELF_SETTINGS], "w");
+    FILE *file = file_to_write(self->paths[SELF_SETTINGS]);
     if (file == NULL) {
         return false;
     }
@@ -2032,32 +2735,14 @@ static bool self_settings(const struct self *self, const char *address)
 /* One run of openssl; its output goes to the log. */
 static bool self_run(const struct self *self, const char *const *words)
 {
-    int status = 0, fd;
-    pid_t pid = fork();
-    if (pid == 0) {
-        fd = open(self->paths[SELF_LOG], O_WRONLY | O_CREAT | O_APPEND, 0600);
-        if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
-            _exit(126);
-        }
-        /* The words are not changed: execvp() is older than const. */
-        execvp("openssl", (char *const *)words);
-        _exit(127);
-    }
-    while (pid > 0 && waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR) {
-            return false;
-        }
-    }
-    if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        return true;
-    }
-    if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+    int status = program_run(words, self->paths[SELF_LOG]);
+    if (status == 127) {
         fprintf(stderr,
                 "hathora-emulator: --tls-self needs the openssl program; without it give --cert and --key\n");
-    } else {
+    } else if (status != 0) {
         fprintf(stderr, "hathora-emulator: --tls-self: openssl %s failed\n", words[1]);
     }
-    return false;
+    return status == 0;
 }
 
 static bool self_make(struct self *self, const char *address)
@@ -2305,12 +2990,9 @@ static void fault_free(struct fault *f)
 
 static unsigned long log_dropped;
 
-/* Never waits: a reader of standard error that stands still must not hold up the connections. poll() tells of
-   room only when PIPE_BUF bytes fit, and a line is shorter than that. */
 static void log_line(const char *format, ...)
 {
     char line[2048];
-    struct pollfd out;
     va_list args;
     size_t len;
     int n;
@@ -2325,11 +3007,7 @@ static void log_line(const char *format, ...)
         len += (size_t)snprintf(line + len, 48, " (%lu lines lost)", log_dropped);
     }
     line[len++] = '\n';
-    out.fd = STDERR_FILENO;
-    out.events = POLLOUT;
-    out.revents = 0;
-    if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0 &&
-        write(STDERR_FILENO, line, len) == (ssize_t)len) {
+    if (log_write(line, len)) {
         log_dropped = 0;
     } else {
         log_dropped++;
@@ -2381,7 +3059,7 @@ struct listing {
 };
 
 struct connection {
-    int fd;
+    socket_handle socket;
     enum phase phase;
     enum ending ending;
     /* The peer sends no more. */
@@ -2433,7 +3111,8 @@ struct server {
     uint64_t idle_timeout_ms;
     uint64_t request_timeout_ms;
     bool quiet;
-    int listener;
+    socket_handle listener;
+    socket_handle end_asked;
     uint64_t accept_after;
     struct connection *connections[MAX_CONNECTIONS];
     size_t connection_count;
@@ -2441,7 +3120,7 @@ struct server {
 
 static void connection_free(struct connection *c)
 {
-    close(c->fd);
+    socket_close(c->socket);
     text_free(&c->in);
     text_free(&c->request.path);
     text_free(&c->body);
@@ -2515,7 +3194,7 @@ static void text_http_date(struct text *out, uint64_t seconds_ahead)
     time_t when = time(NULL) + (time_t)seconds_ahead;
     struct tm tm;
     char date[40];
-    if (gmtime_r(&when, &tm) != NULL && strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm) != 0) {
+    if (calendar(when, &tm) && strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm) != 0) {
         text_puts(out, date);
     }
 }
@@ -2881,7 +3560,8 @@ static void serve_create(struct server *s, struct connection *c, uint32_t org, u
     struct text name = {NULL, 0, 0, false}, answer = {NULL, 0, 0, false};
     struct scopes scopes;
     struct token token;
-    struct timespec time_now;
+    time_t seconds;
+    unsigned ms;
     char plain[PLAIN_BYTES + 1];
     const char *error;
     memset(&scopes, 0, sizeof scopes);
@@ -2901,7 +3581,7 @@ static void serve_create(struct server *s, struct connection *c, uint32_t org, u
     }
     /* All that can fail comes before the journal, so that a written token is always an answered one. */
     if (name.failed || !store_prepare(&s->store) || !text_reserve(&answer, 16384) ||
-        !text_reserve(&c->out, 32768) || clock_gettime(CLOCK_REALTIME, &time_now) != 0 ||
+        !text_reserve(&c->out, 32768) || !wall_clock(&seconds, &ms) ||
         !token_fill(&token, org, text_view(&name), &scopes)) {
         respond_message(c, 500, "", "the emulator has no room for another token", now);
         text_free(&name);
@@ -2909,7 +3589,7 @@ static void serve_create(struct server *s, struct connection *c, uint32_t org, u
         return;
     }
     token_invent(&s->store, &s->rng, &token, plain);
-    format_time(token.created_at, time_now.tv_sec, (unsigned)(time_now.tv_nsec / 1000000));
+    format_time(token.created_at, seconds, ms);
     if (!state_store_token(s, &token)) {
         respond_message(c, 500, "", "the state file cannot be written", now);
         token_free(&token);
@@ -3470,15 +4150,10 @@ static void http_consume(struct server *s, struct connection *c, uint64_t now)
 
 /* >>drive ------------------------------------------------------------------------------------------------ */
 
-static bool would_block(void)
-{
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
-
 static void linger_begin(struct connection *c, uint64_t now)
 {
     /* Closing with unread bytes would reset the connection and could take our last bytes with it. */
-    shutdown(c->fd, SHUT_WR);
+    shutdown(c->socket, SHUT_WR);
     c->phase = PHASE_LINGER;
     c->wake = 0;
     c->deadline = now + LINGER_TIMEOUT_MS;
@@ -3489,7 +4164,7 @@ static void linger_drain(struct connection *c)
     char scrap[4096];
     int turn;
     for (turn = 0; turn < MAX_TURNS; turn++) {
-        ssize_t n = recv(c->fd, scrap, sizeof scrap, 0);
+        long n = socket_receive(c->socket, scrap, sizeof scrap);
         if (n <= 0) {
             if (n == 0 || !would_block()) {
                 c->phase = PHASE_DEAD;
@@ -3505,7 +4180,7 @@ static void reset_now(struct connection *c)
     struct linger linger;
     linger.l_onoff = 1;
     linger.l_linger = 0;
-    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    setsockopt(c->socket, SOL_SOCKET, SO_LINGER, (const void *)&linger, sizeof linger);
     c->phase = PHASE_DEAD;
 }
 
@@ -3603,11 +4278,11 @@ static bool send_records(struct connection *c, uint64_t now)
 {
     size_t len;
     unsigned char *data = br_ssl_engine_sendrec_buf(&c->tls.eng, &len);
-    ssize_t n;
+    long n;
     if (data == NULL) {
         return false;
     }
-    n = send(c->fd, data, len, MSG_NOSIGNAL);
+    n = socket_send(c->socket, data, len);
     if (n <= 0) {
         if (n == 0 || !would_block()) {
             c->phase = PHASE_DEAD;
@@ -3625,14 +4300,14 @@ static bool receive_records(struct connection *c)
 {
     size_t len;
     unsigned char *data = br_ssl_engine_recvrec_buf(&c->tls.eng, &len);
-    ssize_t n;
+    long n;
     if (c->eof && (c->phase == PHASE_HEAD || c->phase == PHASE_BODY)) {
         c->phase = PHASE_DEAD;
     }
     if (data == NULL || c->eof) {
         return false;
     }
-    n = recv(c->fd, data, len, 0);
+    n = socket_receive(c->socket, data, len);
     if (n > 0) {
         br_ssl_engine_recvrec_ack(&c->tls.eng, (size_t)n);
         return true;
@@ -3780,45 +4455,6 @@ static short drive_events(const struct connection *c)
 
 /* >>serve ------------------------------------------------------------------------------------------------ */
 
-static int signal_pipe[2] = {-1, -1};
-
-static void on_signal(int number)
-{
-    int saved = errno;
-    char byte = (char)number;
-    ssize_t n = write(signal_pipe[1], &byte, 1);
-    (void)n;
-    errno = saved;
-}
-
-static bool set_nonblocking(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
-}
-
-static bool signals_begin(void)
-{
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    sigemptyset(&action.sa_mask);
-    if (pipe(signal_pipe) != 0 || !set_nonblocking(signal_pipe[0]) || !set_nonblocking(signal_pipe[1])) {
-        return false;
-    }
-    action.sa_handler = on_signal;
-    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0) {
-        return false;
-    }
-    action.sa_handler = SIG_IGN;
-#ifdef SIGXFSZ
-    /* A state file at its size limit is an error of write(), not an end. */
-    if (sigaction(SIGXFSZ, &action, NULL) != 0) {
-        return false;
-    }
-#endif
-    return sigaction(SIGPIPE, &action, NULL) == 0;
-}
-
 static bool connection_tls(struct server *s, struct connection *c)
 {
     static const uint16_t rsa_suites[] = {
@@ -3865,21 +4501,21 @@ static bool connection_tls(struct server *s, struct connection *c)
     return ok && br_ssl_server_reset(&c->tls);
 }
 
-static void accept_one(struct server *s, int fd, uint64_t now)
+static void accept_one(struct server *s, socket_handle peer, uint64_t now)
 {
     struct connection *c;
     int on = 1;
-    if (!set_nonblocking(fd)) {
-        close(fd);
+    if (!socket_begin(peer)) {
+        socket_close(peer);
         return;
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, (const void *)&on, sizeof on);
     c = calloc(1, sizeof *c);
     if (c == NULL) {
-        close(fd);
+        socket_close(peer);
         return;
     }
-    c->fd = fd;
+    c->socket = peer;
     c->phase = PHASE_HANDSHAKE;
     c->deadline = now + HANDSHAKE_TIMEOUT_MS;
     c->again = true;
@@ -3894,13 +4530,14 @@ static void accept_all(struct server *s, uint64_t now)
 {
     int i;
     for (i = 0; i < MAX_ACCEPTS && s->connection_count < MAX_CONNECTIONS; i++) {
-        int fd = accept(s->listener, NULL, NULL);
-        if (fd >= 0) {
-            accept_one(s, fd, now);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        socket_handle peer;
+        enum accepted accepted = socket_accept(s->listener, &peer);
+        if (accepted == ACCEPTED) {
+            accept_one(s, peer, now);
+        } else if (accepted == ACCEPT_FULL) {
             s->accept_after = now + ACCEPT_PAUSE_MS;
             return;
-        } else if (errno != ECONNABORTED && errno != EINTR) {
+        } else if (accepted == ACCEPT_NONE) {
             return;
         }
     }
@@ -3965,29 +4602,26 @@ static bool serve_forever(struct server *s)
         uint64_t now = clock_ms();
         size_t i, count = s->connection_count;
         int n;
-        polls[0].fd = signal_pipe[0];
+        polls[0].fd = s->end_asked;
         polls[0].events = POLLIN;
-        polls[1].fd = count < MAX_CONNECTIONS && now >= s->accept_after ? s->listener : -1;
+        polls[1].fd = count < MAX_CONNECTIONS && now >= s->accept_after ? s->listener : NO_SOCKET;
         polls[1].events = POLLIN;
         for (i = 0; i < count; i++) {
-            polls[i + 2].fd = s->connections[i]->fd;
+            polls[i + 2].fd = s->connections[i]->socket;
             polls[i + 2].events = drive_events(s->connections[i]);
             polls[i + 2].revents = 0;
         }
-        n = poll(polls, (nfds_t)(count + 2), wait_ms(s, now));
-        if (n < 0 && errno != EINTR) {
-            fprintf(stderr, "hathora-emulator: poll: %s\n", strerror(errno));
-            return false;
-        }
+        n = socket_poll(polls, count + 2, wait_ms(s, now));
         if (n < 0) {
-            continue;
+            fprintf(stderr, "hathora-emulator: the connections cannot be waited for: %s\n", socket_error());
+            return false;
         }
         if (polls[0].revents != 0) {
             return true;
         }
         now = clock_ms();
         drive_all(s, polls + 2, count, now);
-        if (polls[1].fd >= 0 && polls[1].revents != 0) {
+        if (polls[1].fd != NO_SOCKET && polls[1].revents != 0) {
             accept_all(s, now);
         }
     }
@@ -4364,7 +4998,7 @@ static bool random_begin(struct server *s, const struct options *o)
             seed[i] = (unsigned char)(o->seed >> (8 * i));
         }
     } else if (!os_entropy(seed, sizeof seed)) {
-        fprintf(stderr, "hathora-emulator: /dev/urandom: %s\n", strerror(errno));
+        fprintf(stderr, "hathora-emulator: %s gives no random bytes\n", RANDOM_SOURCE);
         return false;
     }
     br_hmac_drbg_init(&s->rng, &br_sha256_vtable, seed, sizeof seed);
@@ -4425,14 +5059,12 @@ static bool listen_begin(struct server *s, const struct options *o, uint16_t *po
 {
     struct sockaddr_storage bound;
     socklen_t len = sizeof bound;
-    int on = 1;
     s->listener = socket(o->address.ss_family, SOCK_STREAM, 0);
-    if (s->listener < 0 || !set_nonblocking(s->listener) ||
-        setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+    if (s->listener == NO_SOCKET || !socket_begin(s->listener) || !socket_claim(s->listener) ||
         bind(s->listener, (const struct sockaddr *)&o->address, o->address_len) != 0 ||
         listen(s->listener, SOMAXCONN) != 0 ||
         getsockname(s->listener, (struct sockaddr *)&bound, &len) != 0) {
-        fprintf(stderr, "hathora-emulator: cannot listen: %s\n", strerror(errno));
+        fprintf(stderr, "hathora-emulator: cannot listen: %s\n", socket_error());
         return false;
     }
     memset(port, 0, sizeof *port);
@@ -4445,23 +5077,21 @@ static bool listen_begin(struct server *s, const struct options *o, uint16_t *po
 static bool port_file_write(const char *path, uint16_t port)
 {
     struct text temporary = {NULL, 0, 0, false};
-    char line[16];
-    int len = snprintf(line, sizeof line, "%u\n", (unsigned)port), fd;
+    FILE *file;
     bool ok;
     text_puts(&temporary, path);
     text_puts(&temporary, ".tmp.");
-    text_number(&temporary, (uint64_t)getpid());
+    text_number(&temporary, process_number());
     text_add(&temporary, "", 1);
     if (temporary.failed) {
         return false;
     }
-    fd = open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    ok = fd >= 0 && write(fd, line, (size_t)len) == len;
-    if (fd >= 0) {
-        ok = close(fd) == 0 && ok;
-        ok = ok && rename(temporary.data, path) == 0;
+    file = file_to_write(temporary.data);
+    ok = file != NULL && fprintf(file, "%u\n", (unsigned)port) > 0;
+    if (file != NULL) {
+        ok = fclose(file) == 0 && ok && file_rename(temporary.data, path);
         if (!ok) {
-            unlink(temporary.data);
+            file_remove(temporary.data);
         }
     }
     text_free(&temporary);
@@ -4477,14 +5107,14 @@ static void put_word(const char *word)
         fputs(word, stdout);
         return;
     }
-    putchar('\'');
+    putchar(WORD_QUOTE);
     for (c = word; *c != 0; c++) {
-        if (*c == '\'') {
+        if (*c == '\'' && *c == WORD_QUOTE) {
             fputs("'\\'", stdout);
         }
         putchar(*c);
     }
-    putchar('\'');
+    putchar(WORD_QUOTE);
 }
 
 /* The command to try, behind the ready line. A dev token that somebody chose is a secret. */
@@ -4492,9 +5122,12 @@ static void announce_self(const struct self *self, const struct options *o, uint
 {
     bool is_v6 = o->address.ss_family == AF_INET6;
     const char *host = o->is_loopback ? "localhost" : o->host;
-    const char *slash = strrchr(o->program, '/');
+    const char *name = o->program + strlen(o->program);
+    while (name != o->program && strchr(PATH_SEPARATOR, name[-1]) == NULL) {
+        name--;
+    }
     /* The tool stands beside the emulator. */
-    printf("try: %.*shathora-tokens --endpoint ", slash ? (int)(slash + 1 - o->program) : 0, o->program);
+    printf("try: %.*shathora-tokens --endpoint ", (int)(name - o->program), o->program);
     printf(is_v6 && !o->is_loopback ? "https://[%s]:%u" : "https://%s:%u", host, (unsigned)port);
     if (o->prefix[0] != 0) {
         put_word(o->prefix);
@@ -4544,17 +5177,6 @@ static bool self_begin(struct server *s, struct options *o)
     return true;
 }
 
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MAX_CONNECTIONS + 64) {
-        rlim_t wanted = MAX_CONNECTIONS + 64;
-        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-        /* Without it accepting pauses at the limit. */
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static bool run(struct server *s, struct options *o)
 {
     uint16_t port;
@@ -4570,9 +5192,10 @@ static bool run(struct server *s, struct options *o)
     br_ssl_session_cache_lru_init(&s->cache, s->cache_store, sizeof s->cache_store);
     /* A port file of an earlier run must not be taken for this one's. */
     if (o->port_file != NULL) {
-        (void)unlink(o->port_file);
+        file_remove(o->port_file);
     }
-    loaded = signals_begin() && (!o->tls_self || self_begin(s, o)) && keys_load(&s->keys, o->cert, o->key);
+    loaded = signals_begin(&s->end_asked) && (!o->tls_self || self_begin(s, o)) &&
+             keys_load(&s->keys, o->cert, o->key);
     self_remove(&s->self, SELF_CA_KEY);
     return loaded && random_begin(s, o) && (o->state == NULL || state_open(&s->state, &s->store, &s->json)) &&
            tokens_generate(s, o->tokens) && listen_begin(s, o, &port) && announce(o, &s->self, port) &&
@@ -4588,14 +5211,11 @@ static void server_free(struct server *s)
     for (i = 0; i < s->fault_count; i++) {
         fault_free(&s->faults[i]);
     }
-    if (s->listener >= 0) {
-        close(s->listener);
+    if (s->listener != NO_SOCKET) {
+        socket_close(s->listener);
     }
     if (s->state.fd >= 0) {
-        close(s->state.fd);
-    }
-    if (urandom_fd >= 0) {
-        close(urandom_fd);
+        file_close(s->state.fd);
     }
     keys_free(&s->keys);
     self_free(&s->self);
@@ -4606,11 +5226,11 @@ static void server_free(struct server *s)
 
 int main(int argc, char **argv)
 {
-    struct server *s = calloc(1, sizeof *s);
+    struct server *s = system_begin(&argc, &argv) ? calloc(1, sizeof *s) : NULL;
     struct options options;
     int status;
     if (s == NULL) {
-        fprintf(stderr, "hathora-emulator: out of memory\n");
+        fprintf(stderr, "hathora-emulator: out of memory, or of sockets\n");
         return 1;
     }
     memset(&options, 0, sizeof options);
@@ -4618,12 +5238,13 @@ int main(int argc, char **argv)
     options.program = argc > 0 ? argv[0] : "";
     options.idle_timeout_ms = IDLE_TIMEOUT_MS;
     options.request_timeout_ms = REQUEST_TIMEOUT_MS;
-    s->listener = -1;
+    s->listener = NO_SOCKET;
     s->state.fd = -1;
     status = options_parse(s, &options, argc, argv);
     if (status < 0) {
         status = run(s, &options) ? 0 : 1;
     }
     server_free(s);
+    system_end();
     return status;
 }

@@ -3,10 +3,14 @@
 #ifndef UNIT_STACK_H
 #define UNIT_STACK_H
 
-#if defined(__unix__) || defined(__APPLE__)
-#define UNIT_STACK /* not elsewhere: it takes POSIX threads */
+#if defined(__unix__) || defined(__APPLE__) || defined(_WIN32)
+#define UNIT_STACK /* not elsewhere: it takes threads */
 
+#ifdef _WIN32
+#include <windows.h>
+#else
 #include <pthread.h>
+#endif
 #include "unit.h"
 
 enum { UNIT_STACK_BYTES = 1 << 20 };
@@ -18,7 +22,60 @@ enum { UNIT_STACK_COUNTS = 0 };
 enum { UNIT_STACK_COUNTS = 1 };
 #endif
 
-/* Calls step(argument) on another thread and waits for it. Free the stack that it used. */
+/* unit_on_stack(step, argument) calls step(argument) on another thread and waits for it. Free the stack that it used. */
+#ifdef _WIN32
+
+struct unit_stack_thread {
+    void *(*step)(void *argument);
+    void *argument;
+    char *copy;
+};
+
+enum { UNIT_STACK_SEEN = UNIT_STACK_BYTES - 65536 }; /* the rest is for what begins and ends a thread */
+
+/* So much of the stack can be read from now on, and is zero. */
+__attribute__((noinline)) static void unit_stack_clear(void)
+{
+    volatile char room[UNIT_STACK_SEEN];
+    size_t i;
+    for (i = 0; i < sizeof room; i++) {
+        room[i] = 0;
+    }
+}
+
+/* Windows lets nobody choose a thread's stack, so what step() left below this frame is copied, by no function that
+   would write over it. */
+static DWORD WINAPI unit_stack_run(void *context)
+{
+    struct unit_stack_thread *thread = (struct unit_stack_thread *)context;
+    volatile char mark = 0;
+    volatile char *at = &mark, *to = thread->copy + UNIT_STACK_BYTES;
+    unit_stack_clear();
+    thread->step(thread->argument);
+    while (to != thread->copy + (UNIT_STACK_BYTES - UNIT_STACK_SEEN)) {
+        *--to = *--at;
+    }
+    return 0;
+}
+
+static inline char *unit_on_stack(void *(*step)(void *argument), void *argument)
+{
+    struct unit_stack_thread context;
+    HANDLE thread;
+    context.step = step;
+    context.argument = argument;
+    context.copy = (char *)calloc(1, UNIT_STACK_BYTES);
+    assert_non_null(context.copy);
+    thread = CreateThread(NULL, UNIT_STACK_BYTES + 65536, unit_stack_run, &context,
+                          STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
+    assert_non_null(thread);
+    assert_int_equal(WaitForSingleObject(thread, INFINITE), WAIT_OBJECT_0);
+    assert_true(CloseHandle(thread));
+    return context.copy;
+}
+
+#else
+
 static inline char *unit_on_stack(void *(*step)(void *argument), void *argument)
 {
     pthread_attr_t attributes;
@@ -33,6 +90,8 @@ static inline char *unit_on_stack(void *(*step)(void *argument), void *argument)
     assert_int_equal(pthread_attr_destroy(&attributes), 0);
     return (char *)stack;
 }
+
+#endif
 
 #if defined(__clang__)
 #define UNIT_UNCHECKED __attribute__((no_sanitize("address", "memory", "undefined"), noinline, unused))
