@@ -483,6 +483,19 @@ const char *live_emulator(void)
     return program("HATHORA_EMULATOR", "hathora-emulator");
 }
 
+void live_needs(const char *what)
+{
+    const char *lacking = getenv("LIVE_LACKS");
+    size_t len;
+    for (; lacking && *lacking; lacking += len + (lacking[len] != '\0')) {
+        len = strcspn(lacking, " ");
+        if (len == strlen(what) && strncmp(lacking, what, len) == 0) {
+            print_message("skipped: the target lacks %s\n", what);
+            skip();
+        }
+    }
+}
+
 /* ---- Servers. ---- */
 
 static struct live_server *new_server(void)

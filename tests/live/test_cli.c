@@ -300,18 +300,14 @@ static void usage_errors_exit_2_with_one_line(void **state)
         {NOWHERE, "create", "--name", "x", "more", NULL},
         {NOWHERE, "create", "--name", "x", "--scope", "", NULL},
         {NOWHERE, "create", "--name", "x", "--scope", "admin", "--scope", "builds:read", NULL},
-        {NOWHERE, "create", "--name", "not \xff UTF-8", NULL},
-        {NOWHERE, "create", "--name", "x", "--scope", "\xc3", NULL},
         {NOWHERE, "revoke", NULL},
         {NOWHERE, "revoke", "", NULL},
         {NOWHERE, "revoke", ".", NULL},
         {NOWHERE, "revoke", "..", NULL},
-        {NOWHERE, "revoke", "\xed\xa0\x80", NULL},
         {NOWHERE, "revoke", "good", "..", NULL},
         {NOWHERE, "list", "--org", "", NULL},
         {NOWHERE, "list", "--org", ".", NULL},
         {NOWHERE, "list", "--org", "..", NULL},
-        {NOWHERE, "list", "--org", "\xff", NULL},
         {"--endpoint", "http://127.0.0.1:1", "list", NULL},
         {NOWHERE, "list", "--token", "", NULL},
         {NOWHERE, "list", "--token=", NULL},
@@ -405,6 +401,17 @@ static void usage_errors_exit_2_with_one_line(void **state)
     }
 }
 
+static void text_that_is_not_utf_8_is_a_usage_error(void **state)
+{
+    (void)state;
+    live_needs("bytes");
+    expect_failure(TOOL(NOWHERE, "create", "--name", "not \xff UTF-8"), 2);
+    expect_failure(TOOL(NOWHERE, "create", "--name", "x", "--scope", "\xc3"), 2);
+    expect_failure(TOOL(NOWHERE, "revoke", "\xed\xa0\x80"), 2);
+    expect_failure(TOOL(NOWHERE, "list", "--org", "\xff"), 2);
+    expect_error_text(TOOL(NOWHERE, "create", "--name", "\xff"), "--name");
+}
+
 static void reserved_headers_are_usage_errors(void **state)
 {
     static const char *const names[] = {"Authorization",     "host",       "Content-Length",
@@ -476,7 +483,6 @@ static void errors_name_the_option_or_the_variable(void **state)
     expect_error_text(TOOL(NOWHERE, "list", "--pin", "x"), "--pin");
     expect_error_text(TOOL(NOWHERE, "list", "--retry-codes", "x", "--retry", "backoff"), "--retry-codes");
     expect_error_text(TOOL(NOWHERE, "list", "--timeout", "x"), "--timeout");
-    expect_error_text(TOOL(NOWHERE, "create", "--name", "\xff"), "--name");
     expect_error_text(TOOL(NOWHERE, "list", "--org", ".."), "--org");
     expect_error_text(TOOL(NOWHERE, "revoke", "good", ".."), "..: ");
 }
@@ -811,6 +817,7 @@ static struct live_process *run_on_terminal(struct live_server *server, const ch
                           "--name",    name,         "-o",        form,    NULL};
     struct live_command command;
     struct live_process *p;
+    live_needs("terminals");
     memset(&command, 0, sizeof command);
     command.argv = argv;
     command.error_terminal = true;
@@ -1084,22 +1091,30 @@ static struct live_process *start_tool(const char *const *words)
     return live_start(&command);
 }
 
-static void signals_end_a_waiting_call(void **state)
+static void check_signal_ends_a_waiting_call(int number)
 {
-    static const int numbers[] = {SIGINT, SIGTERM};
-    size_t i;
+    struct live_server *server = SERVE({NULL, 0, LIVE_WAIT});
+    struct live_process *p =
+        start_tool(WORDS("--endpoint", server->url, "--org", "a", "--token", DEV_TOKEN, "list", "-ojson"));
+    live_await_output(server->process, "\r\n\r\n", 0);
+    live_signal(p, number);
+    live_end(p);
+    check_outputs(p);
+    expect_failure(p, 128 + number);
+    expect_prefix(p->err.ptr, "{\"error\":{\"type\":\"RequestAbortedError\",\"message\":\"");
+}
+
+static void interrupt_ends_a_waiting_call(void **state)
+{
     (void)state;
-    for (i = 0; i < COUNT(numbers); i++) {
-        struct live_server *server = SERVE({NULL, 0, LIVE_WAIT});
-        struct live_process *p = start_tool(
-            WORDS("--endpoint", server->url, "--org", "a", "--token", DEV_TOKEN, "list", "-ojson"));
-        live_await_output(server->process, "\r\n\r\n", 0);
-        live_signal(p, numbers[i]);
-        live_end(p);
-        check_outputs(p);
-        expect_failure(p, 128 + numbers[i]);
-        expect_prefix(p->err.ptr, "{\"error\":{\"type\":\"RequestAbortedError\",\"message\":\"");
-    }
+    check_signal_ends_a_waiting_call(SIGINT);
+}
+
+static void termination_ends_a_waiting_call(void **state)
+{
+    (void)state;
+    live_needs("SIGTERM");
+    check_signal_ends_a_waiting_call(SIGTERM);
 }
 
 static void signal_ends_the_wait_before_a_retry(void **state)
@@ -1121,6 +1136,7 @@ static void signal_ends_the_reading_of_a_token(void **state)
     struct live_process *p;
     int writer;
     (void)state;
+    live_needs("SIGTERM");
     assert_int_equal(mkfifo(fifo, 0600), 0);
     p = start_tool(WORDS(NOWHERE, "--token-file", fifo, "list"));
     /* Returns when the tool has opened its end; it then waits for a token that never becomes whole. */
@@ -1194,6 +1210,7 @@ static void list_with_all_standard_descriptors_closed_is_8(void **state)
                           live_tool(), server->url, NULL};
     struct live_command command;
     (void)state;
+    live_needs("descriptors");
     memset(&command, 0, sizeof command);
     command.argv = argv;
     expect_status(live_run(&command), 8);
@@ -1223,6 +1240,7 @@ static void create_with_closed_output_sends_nothing(void **state)
     struct live_server *server = serve_json("201 Created", CREATED);
     const struct live_process *p = run_without_output(server, NULL, WORDS("create", "--name", "one"));
     (void)state;
+    live_needs("descriptors");
     expect_failure(p, 8);
     expect_error_text(p, "lost");
     live_signal(server->process, SIGTERM);
@@ -1253,8 +1271,8 @@ static void output_into_a_closed_pipe_is_8(void **state)
     command.argv = argv;
     p = live_run(&command);
     /* The reader may go before or after the list is written. */
-    assert_true(live_contains(&p->err, "Broken pipe") ? live_contains(&p->err, "\n8\n")
-                                                      : live_contains(&p->err, "0\n"));
+    assert_true(live_contains(&p->err, "could not be written") ? live_contains(&p->err, "\n8\n")
+                                                               : live_contains(&p->err, "0\n"));
 }
 
 /* ---- Secrets. ---- */
@@ -1321,6 +1339,7 @@ static void token_option_leaves_the_process_list(void **state)
     FILE *file;
     size_t len;
     (void)state;
+    live_needs("processes");
     live_await_output(server->process, "\r\n\r\n", 0);
     snprintf(path, sizeof path, "/proc/%ld/cmdline", p->pid);
     file = fopen(path, "rb");
@@ -1694,6 +1713,7 @@ int main(void)
         TEST(help_names_every_option_and_variable),
         TEST(version_is_one_line),
         TEST(usage_errors_exit_2_with_one_line),
+        TEST(text_that_is_not_utf_8_is_a_usage_error),
         TEST(reserved_headers_are_usage_errors),
         TEST(name_of_64_characters_is_sent_and_65_refused),
         TEST(usage_errors_obey_json_wherever_it_stands),
@@ -1735,7 +1755,8 @@ int main(void)
         TEST(broken_connections_are_5),
         TEST(silent_server_is_6),
         TEST(stalled_handshake_is_6_by_the_deadline_that_ends_first),
-        TEST(signals_end_a_waiting_call),
+        TEST(interrupt_ends_a_waiting_call),
+        TEST(termination_ends_a_waiting_call),
         TEST(signal_ends_the_wait_before_a_retry),
         TEST(signal_ends_the_reading_of_a_token),
         TEST(interrupted_revoke_names_the_id),

@@ -7,7 +7,8 @@
 #   RUN       the words before a program that run it, and ARGUMENT between it and the name of a test; empty: it runs here
 #   WITHOUT   unit tests that need what the target lacks
 #   LIST      yes where the tests cannot read folders
-#   LIVE      yes: the tool and the emulator are built for the target and tested over TLS
+#   LIVE      yes: the tool and the emulator are built for the target and tested over TLS; LACKS, what the programs
+#             cannot do there, as tests/live/harness.h has it for live_needs()
 #   STRIP, SIZE   for the sizes that are shown
 # Every port also runs examples/bare_metal.c, whole calls over TLS in memory, against tests/port/memory_peer.c.
 WHAT =
@@ -26,6 +27,7 @@ ARGUMENT =
 WITHOUT =
 LIST = no
 LIVE = no
+LACKS =
 STRIP = strip
 AR = ar
 SIZE = $(patsubst %ar,%size,$(AR))

@@ -95,7 +95,7 @@ revoked board" ]; then
         wrap hathora-tokens
         wrap hathora-emulator
         status=0
-        HATHORA_BIN=$out timeout 1800 build/tests/live/test_cli >"$out/live.log" 2>&1 </dev/null || status=$?
+        HATHORA_BIN=$out LIVE_LACKS=$(value LACKS) timeout 1800 build/tests/live/test_cli >"$out/live.log" 2>&1 </dev/null || status=$?
         count "$port: the tool over TLS" "$out/live.log" "$status"
         runs="$runs, tool and emulator over TLS"
     fi
