@@ -519,7 +519,8 @@ typedef struct htok_client_options {
     size_t header_count;
     htok_retry retry;
     htok_view trust;        /* trusted certificates: PEM text, or DER one after the other */
-    const char *trust_file; /* the same from a file; neither: the system's; by htok_client_create() alone */
+    const char *trust_file; /* the same from a file, whose path is UTF-8 on Windows; neither: the system's; by
+                               htok_client_create() alone */
     bool expired_roots;     /* trust certificates past their notAfter too, as some systems do */
     /* For servers that ask for a client certificate, both or none, each of at most 65536 bytes: PEM of it and its
        issuers, that one first, 8 at most; PEM of its key, not encrypted, as PKCS #8, PKCS #1 or SEC 1, of RSA with
@@ -959,6 +960,7 @@ HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error);
 #include <ntsecapi.h>
 #endif
 #if HTOKI_ROOT_STORE
+#include <share.h>
 #include <wincrypt.h>
 #endif
 #ifdef HTOKI_OWN_LEAN
@@ -8583,12 +8585,15 @@ static int64_t htoki_file_read(void *context, const char *path, void *buffer, si
     FILE *file;
     size_t got;
     bool more;
+#if HTOKI_WINDOWS
+    wchar_t wide[1024]; /* fopen() would take the path for text of a code page */
+    int fits = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, (int)HTOKI_COUNT(wide));
+#endif
     (void)context;
     errno = 0;
-#ifdef _MSC_VER
-    if (fopen_s(&file, path, "rb") != 0) {
-        file = NULL;
-    }
+#if HTOKI_WINDOWS
+    file = fits ? _wfsopen(wide, L"rb", _SH_DENYNO) : NULL;
+    errno = fits ? errno : EINVAL;
 #elif defined(__unix__) || defined(__APPLE__)
     file = fopen(path, "rbe"); /* e: no child process inherits it; ignored where it is unknown */
 #else

@@ -31,6 +31,7 @@
 #include <windows.h>
 #include <shellapi.h>
 #include <io.h>
+#include <sys/stat.h>
 #else
 #include <poll.h>
 #include <sys/stat.h>
@@ -372,9 +373,23 @@ static bool interrupted(void)
 
 #ifdef _WIN32
 
+static HANDLE main_thread;
+static volatile LONG is_reading; /* the main thread may wait for input, and for nothing else */
+
+/* On a thread of its own. The second event of a kind ends the process at once, should the first not get through. */
 static BOOL WINAPI on_console_event(DWORD event)
 {
-    signal_number = event == CTRL_C_EVENT || event == CTRL_BREAK_EVENT ? SIGINT : SIGTERM;
+    bool closing = event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT;
+    if (signal_number != 0 && !closing) {
+        return FALSE;
+    }
+    signal_number = closing ? SIGTERM : SIGINT;
+    if (is_reading) {
+        CancelSynchronousIo(main_thread);
+    }
+    if (closing) {
+        Sleep(5000); /* the process ends with this function, or with main() before */
+    }
     return TRUE;
 }
 
@@ -443,7 +458,9 @@ static bool system_start(int *argc, char ***argv)
     _setmode(STANDARD_INPUT, _O_BINARY);
     _setmode(STANDARD_OUTPUT, _O_BINARY);
     _setmode(STANDARD_ERROR, _O_BINARY);
-    return SetConsoleCtrlHandler(on_console_event, TRUE) != 0;
+    return DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &main_thread, 0,
+                           FALSE, DUPLICATE_SAME_ACCESS) &&
+           SetConsoleCtrlHandler(on_console_event, TRUE);
 }
 
 static const char *environment(const char *name)
@@ -454,9 +471,11 @@ static const char *environment(const char *name)
     return value ? narrow(value) : NULL;
 }
 
+/* A console; _isatty() takes NUL for one too. */
 static bool is_terminal(int descriptor)
 {
-    return _isatty(descriptor) != 0;
+    DWORD mode;
+    return GetConsoleMode((HANDLE)_get_osfhandle(descriptor), &mode) != 0;
 }
 
 static bool output_is_closed(void)
@@ -493,23 +512,60 @@ static bool terminal_takes_colours(void)
     return GetConsoleMode(console, &mode) && SetConsoleMode(console, mode | 0x0004u);
 }
 
-/* The console handler runs on a thread that cannot wake a wait, so no wait is long. */
+/* The console's events cannot wake a wait, so no wait is long. Not by WSAPoll(), which tells of no refused connection
+   before Windows 10 2004. */
 static void wait_for(const htok_wait *wait)
 {
-    DWORD timeout = wait->timeout_ms < 100 ? wait->timeout_ms : 100;
-    if (wait->descriptor == -1) {
-        Sleep(timeout);
+    DWORD timeout_ms = wait->timeout_ms < 100 ? wait->timeout_ms : 100;
+    if (wait->descriptor == -1 || (!wait->readable && !wait->writable)) {
+        Sleep(timeout_ms);
     } else {
-        WSAPOLLFD one;
-        one.fd = (SOCKET)wait->descriptor;
-        one.events = (short)((wait->readable ? POLLRDNORM : 0) | (wait->writable ? POLLWRNORM : 0));
-        one.revents = 0;
-        WSAPoll(&one, 1, (INT)timeout);
+        fd_set readable, writable, failed;
+        struct timeval limit;
+        FD_ZERO(&readable);
+        FD_ZERO(&writable);
+        if (wait->readable) {
+            FD_SET((SOCKET)wait->descriptor, &readable);
+        }
+        if (wait->writable) {
+            FD_SET((SOCKET)wait->descriptor, &writable);
+        }
+        failed = writable;
+        limit.tv_sec = 0;
+        limit.tv_usec = (long)timeout_ms * 1000;
+        select(0, &readable, &writable, &failed, &limit);
     }
+}
+
+/* A console takes UTF-16, whatever its code page. */
+static bool write_console(HANDLE console, const char *bytes, size_t len)
+{
+    int count = len < 0x10000000 ? MultiByteToWideChar(CP_UTF8, 0, bytes, (int)len, NULL, 0) : 0;
+    wchar_t *wide = count > 0 ? (wchar_t *)malloc((size_t)count * sizeof *wide) : NULL;
+    const wchar_t *from = wide;
+    bool written = wide != NULL;
+    if (wide) {
+        MultiByteToWideChar(CP_UTF8, 0, bytes, (int)len, wide, count);
+    }
+    while (written && count > 0) {
+        DWORD n = 0;
+        written = WriteConsoleW(console, from, count < 4096 ? (DWORD)count : 4096, &n, NULL) && n != 0;
+        from += n;
+        count -= (int)n;
+    }
+    if (wide) {
+        wipe(wide, (size_t)(from - wide) * sizeof *wide);
+    }
+    free(wide);
+    errno = written ? errno : EIO;
+    return written;
 }
 
 static bool write_all(int descriptor, const char *bytes, size_t len)
 {
+    if (len != 0 && is_terminal(descriptor)) {
+        return write_console((HANDLE)_get_osfhandle(descriptor), bytes, len);
+    }
     while (len != 0) {
         int n = _write(descriptor, bytes, len < 65536 ? (unsigned)len : 65536u);
         if (n <= 0) {
@@ -540,9 +596,21 @@ static int open_for_reading(const char *path)
     return descriptor;
 }
 
+/* -1 with errno EINTR after a console event. */
 static long read_some(int descriptor, char *bytes, size_t size)
 {
-    return _read(descriptor, bytes, (unsigned)size);
+    int n;
+    InterlockedExchange(&is_reading, 1);
+    n = interrupted() ? -1 : _read(descriptor, bytes, (unsigned)size);
+    InterlockedExchange(&is_reading, 0);
+    if (n <= 0 && is_terminal(descriptor)) {
+        Sleep(100); /* Ctrl-C ends the reading before its event comes */
+    }
+    if (interrupted()) {
+        errno = EINTR;
+        return -1;
+    }
+    return n;
 }
 
 static void close_descriptor(int descriptor)
@@ -3423,22 +3491,6 @@ static int show_version(struct tool *t)
 
 /* ---- The TLS session's file: it may make a call faster, and never makes one fail. --------------------------------- */
 
-#ifdef _WIN32
-
-/* Who may read a file is not told by its mode here. */
-static void read_session(struct tool *t)
-{
-    hint(options[OPTION_SESSION_FILE].name, view_of(NULL), " is not supported on this system and ignored.\n");
-    (void)t;
-}
-
-static void write_session(struct tool *t)
-{
-    (void)t;
-}
-
-#else
-
 static void session_ignored(struct tool *t, const char *why)
 {
     struct buffer line = {NULL, 0, 0, false};
@@ -3452,6 +3504,66 @@ static void session_ignored(struct tool *t, const char *why)
     }
     buffer_free(&line);
 }
+
+#ifdef _WIN32
+
+/* A session or an empty file; any other is left alone. Who may read it is up to the folder that it is in. */
+static bool read_private_session(struct tool *t, unsigned char *bytes, size_t *len)
+{
+    int descriptor = open_for_reading(t->values[OPTION_SESSION_FILE]), got;
+    *len = 0;
+    if (descriptor < 0) {
+        if (errno != ENOENT) {
+            session_ignored(t, strerror(errno));
+        }
+        return errno == ENOENT;
+    }
+    got = _read(descriptor, bytes, HTOK_SESSION_BYTES + 1);
+    close_descriptor(descriptor);
+    if (got != 0 && (got < 4 || got > HTOK_SESSION_BYTES || memcmp(bytes, "htok", 4) != 0)) {
+        session_ignored(t, "it holds something else");
+        got = -1;
+    }
+    *len = got > 0 ? (size_t)got : 0;
+    return got >= 0;
+}
+
+/* A new file takes the old one's place at once, so that no reader ever sees half of it. */
+static bool replace_file(const char *path, const unsigned char *bytes, size_t len)
+{
+    struct buffer name = {NULL, 0, 0, false};
+    wchar_t *to = widen(path), *from;
+    int descriptor = -1;
+    bool done = false;
+    add_text(&name, path);
+    add_text(&name, ".");
+    add_number(&name, (unsigned)GetCurrentProcessId());
+    add(&name, "", 1);
+    from = name.failed ? NULL : widen(name.ptr);
+    if (to && from) {
+        descriptor =
+            _wopen(from, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY | _O_NOINHERIT, _S_IREAD | _S_IWRITE);
+    }
+    if (descriptor >= 0) {
+        done = write_all(descriptor, (const char *)bytes, len);
+        done = _close(descriptor) == 0 && done;
+        if (done && !MoveFileExW(from, to, MOVEFILE_REPLACE_EXISTING)) {
+            errno = EACCES;
+            done = false;
+        }
+        if (!done) {
+            int saved = errno;
+            (void)_wunlink(from);
+            errno = saved;
+        }
+    }
+    buffer_free(&name);
+    free(from);
+    free(to);
+    return done;
+}
+
+#else
 
 /* A file that is the user's, that nobody else can read or change, and that is a session or empty. Any other is left
    alone, for reading and for writing: it may be a slip of the pen. */
@@ -3486,17 +3598,6 @@ static bool read_private_session(struct tool *t, unsigned char *bytes, size_t *l
     return got >= 0;
 }
 
-static void read_session(struct tool *t)
-{
-    unsigned char bytes[HTOK_SESSION_BYTES + 1];
-    size_t len;
-    t->session_writable = read_private_session(t, bytes, &len);
-    if (len != 0 && htok_client_import_session(t->client, bytes, len) != HTOK_OK) {
-        session_ignored(t, htok_reason_text(htok_client_error(t->client)->reason));
-    }
-    wipe(bytes, sizeof bytes);
-}
-
 /* A new file takes the old one's place at once, so that no reader ever sees half of it. */
 static bool replace_file(const char *path, const unsigned char *bytes, size_t len)
 {
@@ -3520,6 +3621,19 @@ static bool replace_file(const char *path, const unsigned char *bytes, size_t le
     return done;
 }
 
+#endif
+
+static void read_session(struct tool *t)
+{
+    unsigned char bytes[HTOK_SESSION_BYTES + 1];
+    size_t len;
+    t->session_writable = read_private_session(t, bytes, &len);
+    if (len != 0 && htok_client_import_session(t->client, bytes, len) != HTOK_OK) {
+        session_ignored(t, htok_reason_text(htok_client_error(t->client)->reason));
+    }
+    wipe(bytes, sizeof bytes);
+}
+
 static void write_session(struct tool *t)
 {
     unsigned char bytes[HTOK_SESSION_BYTES];
@@ -3531,8 +3645,6 @@ static void write_session(struct tool *t)
     }
     wipe(bytes, sizeof bytes);
 }
-
-#endif
 
 static int run(struct tool *t)
 {

@@ -153,6 +153,32 @@ static void the_system_s_store_is_the_default(void **state)
     assert_int_equal(w.memory_state.bytes_out, 0);
 }
 
+static void a_trust_files_path_is_utf_8_and_others_may_read_it(void **state)
+{
+    static const char path[] = "build/\xce\xa9 \xe6\xbc\xa2 \xf0\x9f\x98\x80.pem";
+    FILE *reader, *file = _wfopen(L"build/\x3a9 \x6f22 \xd83d\xde00.pem", L"wb");
+    char text[8], long_path[1100];
+    int os_error = 0;
+    (void)state;
+    assert_non_null(file);
+    assert_int_equal(fwrite("roots", 1, 5, file), 5);
+    assert_int_equal(fclose(file), 0);
+    reader = _wfopen(L"build/\x3a9 \x6f22 \xd83d\xde00.pem", L"rb");
+    assert_non_null(reader);
+    assert_int_equal(htoki_file_read(NULL, path, text, sizeof text, &os_error), 5);
+    assert_memory_equal(text, "roots", 5);
+    fclose(reader);
+    assert_true(DeleteFileW(L"build/\x3a9 \x6f22 \xd83d\xde00.pem"));
+    assert_int_equal(htoki_file_read(NULL, path, text, sizeof text, &os_error), -1);
+    assert_int_equal(os_error, ENOENT);
+    assert_int_equal(htoki_file_read(NULL, "\xff.pem", text, sizeof text, &os_error), -1);
+    assert_int_equal(os_error, EINVAL);
+    memset(long_path, 'a', sizeof long_path);
+    long_path[sizeof long_path - 1] = '\0';
+    assert_int_equal(htoki_file_read(NULL, long_path, text, sizeof text, &os_error), -1);
+    assert_int_equal(os_error, EINVAL);
+}
+
 #else
 
 static void there_is_no_root_store_to_look_into(void **state)
@@ -174,6 +200,7 @@ int main(int argc, char **argv)
 #ifdef _WIN32
         cmocka_unit_test(roots_count_as_windows_and_their_own_words_allow),
         cmocka_unit_test(the_system_s_store_is_the_default),
+        cmocka_unit_test(a_trust_files_path_is_utf_8_and_others_may_read_it),
 #else
         cmocka_unit_test(there_is_no_root_store_to_look_into),
 #endif
