@@ -92,8 +92,9 @@
      has four of these at most, given-up ones included, and looks up no further name until one has ended. Most of
      the block is the TLS record buffer (record_bytes) and the work buffer (work_bytes): one JSON element and its
      tokens must fit in the latter, so a list of any length streams through it. All strings in options are borrowed.
-     Measured on amd64, a first list with its handshake takes 4.6 to 5.7 KB of stack, by the keys of the server and of
-     the client's certificate, a list after that 1.6 KB; making a client takes 4.9 KB, with such a certificate 5.8 KB.
+     Stack, painted and measured: on amd64 at -O2 making a client takes 4.3 KB, with a P-521 certificate of its own 5.7;
+     a first list with its handshake 4.6 KB, with P-521 among the server's keys 6.0; a create and a list after that 1.7.
+     On a Cortex-M3 at -Os these are 2.6, 3.1 and 0.5 KB, with P-256 keys. Nothing recurses.
 
    ERRORS AND RETRIES
      A kind to branch on, a reason to tell apart, a record with the rest, a formatter that makes one line of it. The

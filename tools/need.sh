@@ -135,6 +135,7 @@ find_lacking() {
             program arm-none-eabi-gcc gcc-arm-none-eabi
             test -e /usr/lib/picolibc/arm-none-eabi/include/stdio.h || lack picolibc-arm-none-eabi
             program musl-gcc musl-tools
+            program qemu-system-arm qemu-system-arm
             program strip binutils
             program openssl openssl
             ;;

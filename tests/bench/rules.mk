@@ -9,7 +9,7 @@ bench:
 
 size:
 	sh tools/need.sh build size
-	$(MAKE) build/hathora-emulator build/bench/stack
+	$(MAKE) build/hathora-emulator build/bench/stack build/port/peer_keys.h build/certs/tls/made
 	sh tests/bench/size.sh
 
 # The tables of the last runs into the README, the chart beside the programs.
@@ -25,5 +25,5 @@ build/bench/small: tests/bench/library.c tests/bench/bench.h hathora_tokens.h
 	$(CC) $(OUR_C) -DHATHORA_TOKENS_SMALL $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BENCH_LIBS) $(LDLIBS)
 
 build/bench/library build/bench/small build/bench/limit build/bench/longest_poll: BENCH_LIBS = $(BEARSSL)
-build/bench/stack: BENCH_LIBS = $(BEARSSL) -lpthread
+build/bench/stack: BENCH_LIBS = $(BEARSSL) -pthread -Wl,-z,now
 build/bench/libcurl: BENCH_LIBS = -lcurl -lcjson

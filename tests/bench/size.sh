@@ -95,21 +95,15 @@ row() {
     fi
 }
 
-# A list from the emulator on a painted stack, for the last rows.
-measure_stack() {
-    sh tests/certs.sh build/certs
-    rm -f "$out/port"
-    build/hathora-emulator --listen 127.0.0.1:0 --cert build/certs/leaf.pem --key build/certs/leaf.key --org org-1 \
-        --token dev-token --port-file "$out/port" >"$out/emulator.log" 2>&1 &
-    emulator=$!
-    trap 'kill $emulator 2>/dev/null' EXIT
-    until [ -s "$out/port" ]; do
-        kill -0 "$emulator"
-        sleep 0.1
-    done
-    "$out/stack" "https://localhost:$(cat "$out/port")" build/certs/ca.pem
-    kill "$emulator"
-    trap - EXIT
+# What of a painted stack a Cortex-M3 uses, with the server in memory.
+board_stack() {
+    $cm3 $sections -isystem build/inc -I. -Iexamples -Ibuild/port -Dboard_open=peer_open -Dboard_send=peer_send \
+        -Dboard_receive=peer_receive -c tests/port/memory_peer.c -o "$out/peer.o"
+    $cm3 $sections -isystem build/inc -I. -Iexamples tests/bench/board_stack.c "$out/peer.o" \
+        build/bear-cortex-m3/libbearssl.a --oslib=semihost --crt0=semihost -Wl,--gc-sections \
+        -Wl,--defsym=__flash=0x0,--defsym=__flash_size=0x400000,--defsym=__ram=0x20000000,--defsym=__ram_size=0x400000 \
+        -o "$out/board-stack.elf"
+    timeout 60 sh tests/port/qemu-arm.sh mps2-an385 "$out/board-stack.elf"
 }
 
 all=$(text all)
@@ -121,9 +115,14 @@ alone=$(linked alone '')
 alone_small=$(linked alone-small '' -DHATHORA_TOKENS_SMALL)
 program=$(tool tool)
 program_small=$(tool tool-small -DHATHORA_TOKENS_SMALL)
-# The four numbers are words.
+sh tests/certs.sh build/certs
+tls=build/certs/tls
+# Each prints words.
 # shellcheck disable=SC2046
-set -- $(measure_stack)
+set -- $(sh tests/bench/stack.sh build/certs/leaf.pem build/certs/leaf.key build/certs/ca.pem) \
+    $(sh tests/bench/stack.sh $tls/under521.pem $tls/under521.key $tls/root521.pem $tls/clientp521.pem $tls/clientp521.key) \
+    $(board_stack)
+test $# -eq 13
 
 {
     echo '| `-Os`, bytes | measured | at most | |'
@@ -134,8 +133,14 @@ set -- $(measure_stack)
     row 'command-line tool, musl, static, stripped' "$program" 204800
     row 'client block, 16 KiB records' "$1" 28672
     row 'client block, `record_bytes` and `send_bytes` 512' "$2" 12288
-    row 'stack, amd64 `-O2`: a first list with its handshake' "$3" 6144
-    row 'stack, a list on the same connection' "$4" ''
+    row 'stack, amd64 `-O2`: making a client' "$3" 6144
+    row 'a first list with its handshake' "$4" 6144
+    row 'create and list on the same connection' "$5" 6144
+    row 'making a client with a P-521 certificate' "$8" 6144
+    row 'a first list from a server below a P-521 root' "$9" 6144
+    row 'stack, Cortex-M3: making a client' "${11}" ''
+    row 'a first list with its handshake' "${12}" ''
+    row 'create and list on the same connection' "${13}" ''
     echo
     echo '| BearSSL profile | Cortex-M3: `examples/bare_metal.c`, of it BearSSL | tool, musl, static |'
     echo '|---|---|---|'
