@@ -6823,24 +6823,17 @@ typedef struct htoki_cutter {
     bool off;                /* nothing is cut any more: what is encrypted, or no handshake */
 } htoki_cutter;
 
-/* AES by the CPU's instructions; ghash is 0 where it has none. */
-typedef struct htoki_aes {
-    const br_block_ctr_class *ctr;
-    br_ghash ghash;
-    bool known;
-} htoki_aes;
-
 /* Lives as long as the client; must not move. */
 typedef struct htoki_tls {
     br_ssl_client_context client;
     htoki_cutter cutter;
     htoki_answer answer;
     htoki_x509 *x509; /* during a handshake only */
+    bool set_up;      /* the engine has its algorithms, and its random generator a seed */
     bool started, established, resumable, resumed;
     htoki_validity validity;  /* of the session, where resumable */
     unsigned char *record_in; /* bytes from ahead to ahead_end came before the engine asked for them */
     size_t record_in_size, ahead, ahead_end;
-    htoki_aes aes;
 } htoki_tls;
 
 typedef struct htoki_tls_config {
@@ -6926,11 +6919,10 @@ static const char *htoki_tls_hint(const htok_error *e)
 
 #if HTOKI_SMALL
 /* One of each: what is named here is linked. Constant-time code for 32-bit CPUs, which serves all others as well. */
-static void htoki_tls_set_suites(br_ssl_engine_context *engine, htoki_aes *aes)
+static void htoki_tls_set_suites(br_ssl_engine_context *engine)
 {
     static const uint16_t suites[] = {BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
                                       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256};
-    (void)aes;
     br_ssl_engine_set_suites(engine, suites, HTOKI_COUNT(suites));
     br_ssl_engine_set_rsavrfy(engine, br_rsa_i31_pkcs1_vrfy);
     br_ssl_engine_set_ec(engine, HTOKI_EC);
@@ -6940,23 +6932,8 @@ static void htoki_tls_set_suites(br_ssl_engine_context *engine, htoki_aes *aes)
     br_ssl_engine_set_ghash(engine, br_ghash_ctmul32);
 }
 #else
-/* AES is fast, and free of cache timing without bit slicing, only where the CPU has instructions for it. It is asked
-   once for each client: in a virtual machine the question takes longer than all else that is set up here. */
-static void htoki_tls_find_aes(htoki_aes *aes)
-{
-    if (aes->known) {
-        return;
-    }
-    aes->known = true;
-    aes->ctr = br_aes_x86ni_ctr_get_vtable();
-    aes->ghash = aes->ctr != NULL ? br_ghash_pclmul_get() : 0;
-    if (aes->ghash == 0) {
-        aes->ctr = br_aes_pwr8_ctr_get_vtable();
-        aes->ghash = aes->ctr != NULL ? br_ghash_pwr8_get() : 0;
-    }
-}
-
-static void htoki_tls_set_suites(br_ssl_engine_context *engine, htoki_aes *aes)
+/* AES is fast, and free of cache timing without bit slicing, only where the CPU has instructions for it. */
+static void htoki_tls_set_suites(br_ssl_engine_context *engine)
 {
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -6966,14 +6943,19 @@ static void htoki_tls_set_suites(br_ssl_engine_context *engine, htoki_aes *aes)
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,       BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,       BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384};
-    htoki_tls_find_aes(aes);
-    br_ssl_engine_set_suites(engine, aes->ghash != 0 ? suites : suites_without_aes, HTOKI_COUNT(suites));
+    const br_block_ctr_class *ctr = br_aes_x86ni_ctr_get_vtable();
+    br_ghash ghash = ctr != NULL ? br_ghash_pclmul_get() : 0;
+    if (ghash == 0) {
+        ctr = br_aes_pwr8_ctr_get_vtable();
+        ghash = ctr != NULL ? br_ghash_pwr8_get() : 0;
+    }
+    br_ssl_engine_set_suites(engine, ghash != 0 ? suites : suites_without_aes, HTOKI_COUNT(suites));
     br_ssl_engine_set_default_rsavrfy(engine);
     br_ssl_engine_set_default_ecdsa(engine);
-    if (aes->ghash != 0) {
+    if (ghash != 0) {
         br_ssl_engine_set_gcm(engine, &br_sslrec_in_gcm_vtable, &br_sslrec_out_gcm_vtable);
-        br_ssl_engine_set_aes_ctr(engine, aes->ctr);
-        br_ssl_engine_set_ghash(engine, aes->ghash);
+        br_ssl_engine_set_aes_ctr(engine, ctr);
+        br_ssl_engine_set_ghash(engine, ghash);
     } else {
         br_ssl_engine_set_default_aes_gcm(engine);
     }
@@ -6982,11 +6964,13 @@ static void htoki_tls_set_suites(br_ssl_engine_context *engine, htoki_aes *aes)
 }
 #endif
 
-static void htoki_tls_set_algorithms(br_ssl_engine_context *engine, htoki_aes *aes)
+/* Once for each client: BearSSL asks the CPU what it can do, and in a virtual machine each such question takes longer
+   than all else that is set up here. */
+static void htoki_tls_set_algorithms(br_ssl_engine_context *engine)
 {
     static const char *const protocols[1] = {"http/1.1"};
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    htoki_tls_set_suites(engine, aes);
+    htoki_tls_set_suites(engine);
     br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
     br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
     br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
@@ -7287,47 +7271,49 @@ static void htoki_tls_import(htoki_tls *t, const unsigned char bytes[HTOK_SESSIO
     htoki_wipe(&session, sizeof session);
 }
 
+/* Readies all but the engine for a connection. */
+static void htoki_tls_begin(htoki_tls *t, const htoki_tls_config *config)
+{
+    memset(&t->cutter, 0, sizeof t->cutter);
+    memset(&t->answer, 0, sizeof t->answer);
+    t->answer.vtable = &htoki_answer_vtable;
+    t->answer.identity = config->identity;
+    t->x509 = (htoki_x509 *)config->scratch;
+    t->established = t->resumable = t->resumed = false;
+    t->record_in = (unsigned char *)config->record_in;
+    t->record_in_size = config->record_in_size;
+    t->ahead = t->ahead_end = 0;
+}
+
 /* Begins a handshake; t is zero or was used before. Contexts of BearSSL point into themselves: t must not
-   move. */
+   move. The random generator goes on from where it is, with fresh entropy: a process may have been copied. */
 static bool htoki_tls_start(htoki_tls *t, const htoki_tls_config *config, htok_error *e)
 {
     br_ssl_engine_context *engine = &t->client.eng;
-    br_ssl_session_parameters session;
-    htoki_validity validity = t->validity;
-    htoki_aes aes = t->aes;
     char name[256];
     htok_reason reason = htoki_tls_missing(config);
     bool resume = config->resume && htoki_tls_resumable(t, config->unix_seconds);
-    br_ssl_engine_get_session_parameters(engine, &session);
-    htoki_tls_forget(t);
     if (reason == HTOK_REASON_NONE && !htoki_tls_name(config, name)) {
         reason = HTOK_REASON_INTERNAL;
     }
-    if (reason == HTOK_REASON_NONE) {
-        br_ssl_client_zero(&t->client);
-        t->aes = aes;
-        htoki_tls_set_algorithms(engine, &t->aes);
-        htoki_tls_set_buffers(engine, config);
-        t->record_in = (unsigned char *)config->record_in;
-        t->record_in_size = config->record_in_size;
-        br_ssl_engine_inject_entropy(engine, config->entropy, config->entropy_len);
-        if (resume) {
-            br_ssl_engine_set_session_parameters(engine, &session);
-            t->validity = validity;
-        }
-        t->x509 = (htoki_x509 *)config->scratch;
-        br_ssl_engine_set_x509(engine, &t->x509->vtable);
-        t->answer.vtable = &htoki_answer_vtable;
-        t->answer.identity = config->identity;
-        br_ssl_client_set_client_certificate(&t->client, &t->answer.vtable);
-        t->started =
-            br_ssl_engine_last_error(engine) == BR_ERR_OK && br_ssl_client_reset(&t->client, name, resume);
-        htoki_x509_setup(t->x509, config, engine);
-    }
-    htoki_wipe(&session, sizeof session);
     if (reason != HTOK_REASON_NONE) {
+        htoki_tls_forget(t);
         (void)htoki_fail(e, reason, HTOK_PHASE_HANDSHAKE);
-    } else if (!t->started) {
+        return false;
+    }
+    if (!t->set_up) {
+        htoki_tls_set_algorithms(engine);
+        t->set_up = true;
+    }
+    htoki_tls_begin(t, config);
+    htoki_tls_set_buffers(engine, config);
+    br_ssl_engine_inject_entropy(engine, config->entropy, config->entropy_len);
+    br_ssl_engine_set_x509(engine, &t->x509->vtable);
+    br_ssl_client_set_client_certificate(&t->client, &t->answer.vtable);
+    t->started =
+        br_ssl_engine_last_error(engine) == BR_ERR_OK && br_ssl_client_reset(&t->client, name, resume) != 0;
+    htoki_x509_setup(t->x509, config, engine);
+    if (!t->started) {
         (void)htoki_tls_failure(t, HTOK_PHASE_HANDSHAKE, e);
     }
     return t->started;
