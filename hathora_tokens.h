@@ -1206,6 +1206,14 @@ static bool htoki_equal(htok_view a, htok_view b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Whether the bytes are those of a text. */
+static bool htoki_is(htok_view v, const char *text)
+{
+    size_t i;
+    for (i = 0; i < v.len && text[i] != '\0' && v.ptr[i] == text[i]; i++) {}
+    return i == v.len && text[i] == '\0';
+}
+
 /* ASCII case-insensitive, as field names, media types and schemes compare. */
 static bool htoki_equal_nocase(htok_view a, htok_view b)
 {
@@ -1800,7 +1808,7 @@ static bool htoki_url_parse(htok_view text, htoki_url *url, htok_error *e)
     if (!htoki_url_authority(authority, at, url, e)) {
         return false;
     }
-    if (!url->secure && !htoki_equal(htoki_text(url->host), htoki_text("localhost")) &&
+    if (!url->secure && !htoki_is(htoki_text(url->host), "localhost") &&
         (url->address.length == 0 || !htoki_address_is_loopback(&url->address))) {
         return htoki_url_fail(e, HTOK_REASON_URL_PLAINTEXT, 0);
     }
@@ -2896,7 +2904,7 @@ enum { HTOKI_VALUE_BYTES_MAX = 16384 };
 
 static bool htoki_is_token_char(char c)
 {
-    return htoki_is_alpha(c) || htoki_is_digit(c) || htoki_is_in("!#$%&'*+-.^_`|~", c);
+    return htoki_is_alpha(c) || htoki_is_digit(c) || htoki_is_in("-!#$%&'*+.^_`|~", c);
 }
 
 static bool htoki_headers_have(htoki_headers headers, const char *name)
@@ -2969,7 +2977,7 @@ static htok_kind htoki_check_headers(htok_error *e, const htok_header *list, siz
             return htoki_fail_option(e, HTOK_REASON_HEADER_RESERVED, "headers", -1);
         }
         if (htoki_equal_nocase(name, htoki_text("Accept-Encoding")) &&
-            !htoki_equal(htoki_text(list[i].value), htoki_text("identity"))) {
+            !htoki_is(htoki_text(list[i].value), "identity")) {
             return htoki_fail_option(e, HTOK_REASON_HEADER_VALUE, "headers", -1);
         }
         if (htoki_check_field_value(e, htoki_text(list[i].value), "headers") != HTOK_OK) {
@@ -3019,7 +3027,7 @@ static htok_kind htoki_check_id(htok_error *e, htok_view id, const char *option)
     if (id.len == 0 || id.len > HTOKI_VALUE_BYTES_MAX) {
         return htoki_fail_option(e, id.len ? HTOK_REASON_TEXT_TOO_LONG : HTOK_REASON_TEXT_EMPTY, option, -1);
     }
-    if (htoki_equal(id, htoki_text(".")) || htoki_equal(id, htoki_text(".."))) {
+    if (htoki_is(id, ".") || htoki_is(id, "..")) {
         return htoki_fail_option(e, HTOK_REASON_ID_DOTS, option, 0);
     }
     return valid < id.len ? htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, option, (int64_t)valid) : HTOK_OK;
@@ -3051,7 +3059,7 @@ static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_r
         if (scope.len == 0) {
             return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "scopes", -1);
         }
-        if (r->admin || htoki_equal(scope, htoki_text("admin"))) {
+        if (r->admin || htoki_is(scope, "admin")) {
             return htoki_fail_option(e, HTOK_REASON_SCOPE_ADMIN, "scopes", -1);
         }
         if (valid < scope.len) {
@@ -3300,9 +3308,9 @@ static void htoki_http_note(htoki_http *h, htok_view value)
 /* What an answer of any kind may advise. */
 static void htoki_http_advice(htoki_http *h, htok_view name, htok_view value)
 {
-    if (htoki_equal(name, htoki_text("retry-after")) && value.len < sizeof h->retry_after) {
+    if (htoki_is(name, "retry-after") && value.len < sizeof h->retry_after) {
         htoki_error_text(h->retry_after, sizeof h->retry_after, value);
-    } else if (htoki_equal(name, htoki_text("proxy-authenticate"))) {
+    } else if (htoki_is(name, "proxy-authenticate")) {
         h->challenged = true;
         h->offers_basic = h->offers_basic || htoki_offers_basic(value);
     }
@@ -3318,7 +3326,7 @@ static htok_reason htoki_http_field(htoki_http *h)
     }
     if (h->to_connect) {
         htoki_http_advice(h, name, value); /* what would frame a body is ignored (RFC 9110 section 9.3.6) */
-    } else if (htoki_equal(name, htoki_text("content-length"))) {
+    } else if (htoki_is(name, "content-length")) {
         if (h->has_length) {
             return HTOK_REASON_HTTP_LENGTH_REPEATED;
         }
@@ -3328,23 +3336,23 @@ static htok_reason htoki_http_field(htoki_http *h)
                        ? HTOK_REASON_HTTP_LENGTH_REPEATED
                        : HTOK_REASON_HTTP_LENGTH;
         }
-    } else if (htoki_equal(name, htoki_text("transfer-encoding"))) {
+    } else if (htoki_is(name, "transfer-encoding")) {
         if (h->has_coding || h->value_cut || !htoki_equal_nocase(value, htoki_text("chunked"))) {
             return HTOK_REASON_HTTP_TRANSFER_CODING;
         }
         h->has_coding = h->chunked = true;
-    } else if (htoki_equal(name, htoki_text("content-encoding"))) {
+    } else if (htoki_is(name, "content-encoding")) {
         h->content_coded =
             h->content_coded || h->value_cut || !htoki_equal_nocase(value, htoki_text("identity"));
-    } else if (htoki_equal(name, htoki_text("connection"))) {
+    } else if (htoki_is(name, "connection")) {
         h->connection_close = h->connection_close || h->value_cut || htoki_list_has(value, "close");
-    } else if (htoki_equal(name, htoki_text("content-type"))) {
+    } else if (htoki_is(name, "content-type")) {
         h->content_types = (unsigned char)(h->content_types < 2 ? h->content_types + 1 : 2);
         h->content_json = h->content_types == 1 && htoki_is_json_type(value);
         if (h->status / 100 != 3) {
             htoki_http_note(h, value);
         }
-    } else if (htoki_equal(name, htoki_text("location"))) {
+    } else if (htoki_is(name, "location")) {
         if (h->status / 100 == 3) {
             htoki_http_note(h, value);
         }
@@ -3590,6 +3598,24 @@ static htoki_http_event htoki_http_byte(htoki_http *h, char c)
     }
 }
 
+#if HTOKI_SHORTCUTS
+/* Takes what is at the front of a name or a value and needs no look; says how many bytes. */
+static size_t htoki_http_run(htoki_http *h, const char *bytes, size_t len)
+{
+    size_t n;
+    if (h->state == HTOKI_H_NAME) {
+        for (n = 0; n < len && h->name_len < sizeof h->name && htoki_is_token_char(bytes[n]); n++) {
+            h->name[h->name_len++] = htoki_lower(bytes[n]);
+        }
+    } else {
+        for (n = 0; n < len && h->value_len < sizeof h->value && !htoki_is_control(bytes[n]); n++) {
+            h->value[h->value_len++] = bytes[n];
+        }
+    }
+    return n;
+}
+#endif
+
 static bool htoki_http_in_body(const htoki_http *h)
 {
     return h->state == HTOKI_H_BODY_LENGTH || h->state == HTOKI_H_BODY_CLOSE ||
@@ -3606,6 +3632,17 @@ static htoki_http_event htoki_http_feed(htoki_http *h, const char *bytes, size_t
             event = htoki_http_fail(h, HTOK_REASON_HTTP_HEAD_LIMIT);
             break;
         }
+#if HTOKI_SHORTCUTS
+        if (h->state == HTOKI_H_NAME || h->state == HTOKI_H_VALUE) {
+            uint32_t room = h->limits.head_bytes - h->overhead;
+            size_t n = htoki_http_run(h, bytes + at, len - at < room ? len - at : room);
+            h->overhead += (uint32_t)n;
+            at += n;
+            if (n != 0) {
+                continue;
+            }
+        }
+#endif
         if (h->state < HTOKI_H_HEAD_DONE || h->state == HTOKI_H_CHUNK_EXTENSION) {
             h->overhead++;
         }
@@ -4155,9 +4192,10 @@ typedef enum htoki_body_form {
 
 typedef struct htoki_op {
     htoki_request request;
-    size_t request_bytes, sent_bytes; /* of the whole request; handed out and acknowledged so far */
-    uint32_t error_body_bytes;        /* limit */
-    size_t element_bytes;             /* limit of one JSON element, at most work_bytes */
+    size_t request_bytes,
+        sent_bytes;            /* of the whole request, once it was written; handed out and acknowledged */
+    uint32_t error_body_bytes; /* limit */
+    size_t element_bytes;      /* limit of one JSON element, at most work_bytes */
     char *work;
     size_t work_bytes, filled; /* bytes of the work buffer in use */
     size_t work_used;          /* what was ever written of it */
@@ -4178,7 +4216,6 @@ static void htoki_op_begin(htoki_op *op, const htoki_request *request, const hto
                            uint32_t error_body_bytes, uint32_t element_bytes, void *work, size_t work_bytes,
                            htok_error *e)
 {
-    htoki_writer counter = htoki_writer_make(NULL, 0, 0);
     memset(op, 0, sizeof *op);
     op->request = *request;
     op->error_body_bytes = error_body_bytes;
@@ -4186,19 +4223,19 @@ static void htoki_op_begin(htoki_op *op, const htoki_request *request, const hto
     op->work = (char *)work;
     op->work_bytes = work_bytes;
     op->error = e;
-    htoki_put_request(&counter, request);
-    op->request_bytes = counter.total;
+    op->request_bytes = SIZE_MAX;
     htoki_http_begin(&op->http, limits);
 }
 
 /* Writes the request's next bytes; htoki_op_sent() says how many of them are on their way. */
-static size_t htoki_op_output(const htoki_op *op, void *out, size_t size)
+static size_t htoki_op_output(htoki_op *op, void *out, size_t size)
 {
     htoki_writer w = htoki_writer_make((char *)out, size, op->sent_bytes);
     if (op->sent_bytes == op->request_bytes) {
         return 0;
     }
     htoki_put_request(&w, &op->request);
+    op->request_bytes = w.total;
     return htoki_writer_filled(&w);
 }
 
@@ -5569,9 +5606,8 @@ static bool htoki_bundle_next_der(htoki_bundle *b)
 
 static bool htoki_bundle_is_label(htok_view label)
 {
-    return htoki_equal(label, htoki_text("CERTIFICATE")) ||
-           htoki_equal(label, htoki_text("X509 CERTIFICATE")) ||
-           htoki_equal(label, htoki_text("TRUSTED CERTIFICATE"));
+    return htoki_is(label, "CERTIFICATE") || htoki_is(label, "X509 CERTIFICATE") ||
+           htoki_is(label, "TRUSTED CERTIFICATE");
 }
 
 /* A label that was meant to be one of these, but is written in another way. */
@@ -6614,17 +6650,16 @@ static htok_reason htoki_identity_find_key(htoki_bundle *b, htoki_key_form *form
             b->label.len < len || memcmp(b->label.ptr + b->label.len - len, word, len) != 0) {
             continue;
         }
-        *form = b->label.len == len                                    ? HTOKI_KEY_PKCS8
-                : htoki_equal(b->label, htoki_text("RSA PRIVATE KEY")) ? HTOKI_KEY_PKCS1
-                : htoki_equal(b->label, htoki_text("EC PRIVATE KEY"))  ? HTOKI_KEY_SEC1
-                                                                       : HTOKI_KEY_NONE;
+        *form = b->label.len == len                     ? HTOKI_KEY_PKCS8
+                : htoki_is(b->label, "RSA PRIVATE KEY") ? HTOKI_KEY_PKCS1
+                : htoki_is(b->label, "EC PRIVATE KEY")  ? HTOKI_KEY_SEC1
+                                                        : HTOKI_KEY_NONE;
         while (b->at < b->len && htoki_is_control(b->text[b->at])) {
             b->at++; /* the line's end */
         }
         b->inside = true;
         /* The second form is RFC 1421's (section 4.6.1.1), which OpenSSL still writes. */
-        return htoki_equal(b->label, htoki_text("ENCRYPTED PRIVATE KEY")) ||
-                       htoki_bundle_starts(b, b->at, "Proc-Type:", 10)
+        return htoki_is(b->label, "ENCRYPTED PRIVATE KEY") || htoki_bundle_starts(b, b->at, "Proc-Type:", 10)
                    ? HTOK_REASON_CLIENT_KEY_ENCRYPTED
                : *form == HTOKI_KEY_NONE ? HTOK_REASON_CLIENT_KEY_UNSUPPORTED
                                          : HTOK_REASON_NONE;

@@ -52,6 +52,7 @@ static void start(op_case *c)
     unit_error_begin(&c->error);
     htoki_op_begin(&c->op, &c->request, &c->limits, c->error_body_bytes, c->element_bytes, c->work,
                    c->work_bytes, &c->error);
+    (void)htoki_op_output(&c->op, NULL, 0);
     htoki_op_sent(&c->op, c->op.request_bytes);
     c->items.len = 0;
     c->consumed = 0;

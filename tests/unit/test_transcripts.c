@@ -360,9 +360,9 @@ static void check_request(const transcript *t, guarded *g)
     run r;
     size_t len;
     begin_run(&r, t);
+    len = htoki_op_output(&r.op, g->edge - t->request.len, t->request.len);
     check_number(r.op.request_bytes, t->request.len, "bytes of the request");
-    len = htoki_op_output(&r.op, g->edge - r.op.request_bytes, r.op.request_bytes);
-    check_bytes_at(g->edge - r.op.request_bytes, len, t->request.text, t->request.len, t->path, __FILE__,
+    check_bytes_at(g->edge - t->request.len, len, t->request.text, t->request.len, t->path, __FILE__,
                    __LINE__);
     end_run(&r);
 }
