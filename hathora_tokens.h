@@ -2339,6 +2339,8 @@ static size_t htoki_scan_string(htoki_scan *s, const char *bytes, size_t len)
         }
         s->is_key = next == ':';
     }
+#else
+    (void)s;
 #endif
     return at;
 }

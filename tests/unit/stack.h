@@ -3,12 +3,9 @@
 #ifndef UNIT_STACK_H
 #define UNIT_STACK_H
 
-#if defined(__unix__) || defined(__APPLE__) || defined(_WIN32)
-#define UNIT_STACK /* not elsewhere: it takes threads */
-
-#ifdef _WIN32
+#if defined(_WIN32)
 #include <windows.h>
-#else
+#elif defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
 #include "unit.h"
@@ -22,10 +19,28 @@ enum { UNIT_STACK_COUNTS = 0 };
 enum { UNIT_STACK_COUNTS = 1 };
 #endif
 
-/* unit_on_stack(step, argument) calls step(argument) on another thread and waits for it. Free the stack that it used. */
-#ifdef _WIN32
+/* unit_on_stack(step, argument) calls step(argument), on another thread where there are threads, and waits for it. Free
+   the stack that it used. */
+#if defined(__unix__) || defined(__APPLE__)
 
-struct unit_stack_thread {
+static inline char *unit_on_stack(void *(*step)(void *argument), void *argument)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *stack = NULL;
+    assert_int_equal(posix_memalign(&stack, 4096, UNIT_STACK_BYTES), 0);
+    memset(stack, 0, UNIT_STACK_BYTES);
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstack(&attributes, stack, UNIT_STACK_BYTES), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, step, argument), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(pthread_attr_destroy(&attributes), 0);
+    return (char *)stack;
+}
+
+#else
+
+struct unit_stack_call {
     void *(*step)(void *argument);
     void *argument;
     char *copy;
@@ -43,52 +58,47 @@ __attribute__((noinline)) static void unit_stack_clear(void)
     }
 }
 
-/* Windows lets nobody choose a thread's stack, so what step() left below this frame is copied, by no function that
-   would write over it. */
-static DWORD WINAPI unit_stack_run(void *context)
+/* Nobody chooses a stack here, so what step() left below this frame is copied, by no function that would write over it.
+   Without threads the program's own stack must be as large. */
+__attribute__((noinline)) static void unit_stack_run(struct unit_stack_call *call)
 {
-    struct unit_stack_thread *thread = (struct unit_stack_thread *)context;
     volatile char mark = 0;
-    volatile char *at = &mark, *to = thread->copy + UNIT_STACK_BYTES;
+    volatile char *at = &mark, *to = call->copy + UNIT_STACK_BYTES;
     unit_stack_clear();
-    thread->step(thread->argument);
-    while (to != thread->copy + (UNIT_STACK_BYTES - UNIT_STACK_SEEN)) {
+    call->step(call->argument);
+    while (to != call->copy + (UNIT_STACK_BYTES - UNIT_STACK_SEEN)) {
         *--to = *--at;
     }
+}
+
+#ifdef _WIN32
+static DWORD WINAPI unit_stack_thread(void *context)
+{
+    unit_stack_run((struct unit_stack_call *)context);
     return 0;
 }
+#endif
 
 static inline char *unit_on_stack(void *(*step)(void *argument), void *argument)
 {
-    struct unit_stack_thread context;
+    struct unit_stack_call call;
+#ifdef _WIN32
     HANDLE thread;
-    context.step = step;
-    context.argument = argument;
-    context.copy = (char *)calloc(1, UNIT_STACK_BYTES);
-    assert_non_null(context.copy);
-    thread = CreateThread(NULL, UNIT_STACK_BYTES + 65536, unit_stack_run, &context,
+#endif
+    call.step = step;
+    call.argument = argument;
+    call.copy = (char *)calloc(1, UNIT_STACK_BYTES);
+    assert_non_null(call.copy);
+#ifdef _WIN32
+    thread = CreateThread(NULL, UNIT_STACK_BYTES + 65536, unit_stack_thread, &call,
                           STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
     assert_non_null(thread);
     assert_int_equal(WaitForSingleObject(thread, INFINITE), WAIT_OBJECT_0);
     assert_true(CloseHandle(thread));
-    return context.copy;
-}
-
 #else
-
-static inline char *unit_on_stack(void *(*step)(void *argument), void *argument)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    void *stack = NULL;
-    assert_int_equal(posix_memalign(&stack, 4096, UNIT_STACK_BYTES), 0);
-    memset(stack, 0, UNIT_STACK_BYTES);
-    assert_int_equal(pthread_attr_init(&attributes), 0);
-    assert_int_equal(pthread_attr_setstack(&attributes, stack, UNIT_STACK_BYTES), 0);
-    assert_int_equal(pthread_create(&thread, &attributes, step, argument), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(pthread_attr_destroy(&attributes), 0);
-    return (char *)stack;
+    unit_stack_run(&call);
+#endif
+    return call.copy;
 }
 
 #endif
@@ -134,5 +144,4 @@ static inline bool unit_stack_holds(const char *stack, const void *bytes, size_t
     return unit_memory_holds(stack + begin, UNIT_STACK_BYTES - begin, bytes, len);
 }
 
-#endif
 #endif

@@ -1531,7 +1531,6 @@ static void each_code_has_its_reason(void **state)
     }
 }
 
-#ifdef UNIT_STACK
 /* Runs on a stack that is searched afterwards. */
 static void *start_again(void *argument)
 {
@@ -1575,7 +1574,6 @@ static void the_master_secret_is_not_left_on_the_stack(void **state)
         pair_end(&p);
     }
 }
-#endif
 
 static void codes_have_bearssl_s_names(void **state)
 {
@@ -2495,7 +2493,6 @@ static void an_unknown_time_ends_an_import(void **state)
     peer_end(&q);
 }
 
-#ifdef UNIT_STACK
 static void *begin_handshake(void *argument)
 {
     unit_world *w = (unit_world *)argument;
@@ -2524,7 +2521,6 @@ static void the_entropy_of_a_handshake_is_not_left_on_the_stack(void **state)
     unit_end(&w);
     peer_end(&q);
 }
-#endif
 
 static void the_master_secret_does_not_outlive_the_client(void **state)
 {
@@ -2886,9 +2882,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(closing_works_at_any_time_even_with_data_unread),
         cmocka_unit_test(nothing_is_left_of_a_connection),
         cmocka_unit_test(each_code_has_its_reason),
-#ifdef UNIT_STACK
         cmocka_unit_test(the_master_secret_is_not_left_on_the_stack),
-#endif
         cmocka_unit_test(codes_have_bearssl_s_names),
         cmocka_unit_test(every_code_has_a_name_and_a_sentence),
         cmocka_unit_test(hints_follow_what_is_known),
@@ -2906,9 +2900,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_session_is_imported_between_calls_alone),
         cmocka_unit_test(a_session_ends_with_what_it_rests_on),
         cmocka_unit_test(an_unknown_time_ends_an_import),
-#ifdef UNIT_STACK
         cmocka_unit_test(the_entropy_of_a_handshake_is_not_left_on_the_stack),
-#endif
         cmocka_unit_test(the_master_secret_does_not_outlive_the_client),
         cmocka_unit_test(a_client_certificate_is_shown_and_proved),
         cmocka_unit_test(a_server_that_asks_may_do_without),
