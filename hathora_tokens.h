@@ -3184,8 +3184,16 @@ typedef struct htoki_http_limits {
     uint64_t body_bytes;
 } htoki_http_limits;
 
+/* What is kept of a head's fields while it is read, in memory that is lent for that. */
+typedef struct htoki_http_texts {
+    char name[20];
+    char value[96];
+    char note[96]; /* Location of a 3xx answer, Content-Type of another; cut where it is longer */
+} htoki_http_texts;
+
 typedef struct htoki_http {
     htoki_http_limits limits;
+    htoki_http_texts *texts; /* not touched once the final head is complete: trailers are only checked */
     htoki_http_state state;
     htok_reason reason;     /* with HTOKI_HTTP_ERROR, which stays */
     uint64_t offset;        /* of the next byte in the answer, framing included */
@@ -3196,7 +3204,7 @@ typedef struct htoki_http {
     uint32_t fields, interim;
     int status;
     unsigned char index;    /* position in the version, the status or the chunk size */
-    unsigned char name_len; /* HTOKI_H_NAME_MAX + 1: a name longer than all we look for */
+    unsigned char name_len; /* one more than texts->name holds: a name longer than all we look for */
     unsigned short value_len;
     bool version_1_0, trailer, value_cut, note_cut;
     bool final; /* the final head is complete, so what follows belongs to an answer */
@@ -3206,16 +3214,15 @@ typedef struct htoki_http {
     unsigned char content_types;   /* fields of that name */
     bool content_json;
     uint64_t length;
-    char name[20];
-    char value[96];
-    char note[96];        /* Location of a 3xx answer, Content-Type of another; cut where it is longer */
     char retry_after[32]; /* an HTTP-date at most */
 } htoki_http;
 
-static void htoki_http_begin(htoki_http *h, const htoki_http_limits *limits)
+static void htoki_http_begin(htoki_http *h, const htoki_http_limits *limits, htoki_http_texts *texts)
 {
     memset(h, 0, sizeof *h);
     h->limits = *limits;
+    h->texts = texts;
+    texts->note[0] = '\0';
 }
 
 /* The status at hand was read whole. */
@@ -3246,11 +3253,12 @@ static htoki_http_event htoki_http_fail(htoki_http *h, htok_reason reason)
 
 static htok_view htoki_http_value(const htoki_http *h)
 {
+    const char *value = h->texts->value;
     size_t len = h->value_len;
-    while (len > 0 && (h->value[len - 1] == ' ' || h->value[len - 1] == '\t')) {
+    while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t')) {
         len--;
     }
-    return htoki_view(h->value, len);
+    return htoki_view(value, len);
 }
 
 /* True when a comma-separated list (RFC 9110 section 5.6.1) holds the word. */
@@ -3303,8 +3311,8 @@ static bool htoki_offers_basic(htok_view list)
 
 static void htoki_http_note(htoki_http *h, htok_view value)
 {
-    htoki_error_text(h->note, sizeof h->note, value);
-    h->note_cut = h->value_cut || value.len >= sizeof h->note;
+    htoki_error_text(h->texts->note, sizeof h->texts->note, value);
+    h->note_cut = h->value_cut || value.len >= sizeof h->texts->note;
 }
 
 /* What an answer of any kind may advise. */
@@ -3322,10 +3330,12 @@ static void htoki_http_advice(htoki_http *h, htok_view name, htok_view value)
    counts. */
 static htok_reason htoki_http_field(htoki_http *h)
 {
-    htok_view name = htoki_view(h->name, h->name_len), value = htoki_http_value(h);
-    if (h->trailer || h->name_len > sizeof h->name) {
+    htok_view name, value;
+    if (h->trailer || h->name_len > sizeof h->texts->name) {
         return HTOK_REASON_NONE;
     }
+    name = htoki_view(h->texts->name, h->name_len);
+    value = htoki_http_value(h);
     if (h->to_connect) {
         htoki_http_advice(h, name, value); /* what would frame a body is ignored (RFC 9110 section 9.3.6) */
     } else if (htoki_is(name, "content-length")) {
@@ -3334,7 +3344,7 @@ static htok_reason htoki_http_field(htoki_http *h)
         }
         h->has_length = true;
         if (h->value_cut || !htoki_parse_decimal(value, UINT64_MAX / 4, &h->length)) {
-            return htoki_list_has(value, "") || memchr(h->value, ',', h->value_len)
+            return htoki_list_has(value, "") || memchr(h->texts->value, ',', h->value_len)
                        ? HTOK_REASON_HTTP_LENGTH_REPEATED
                        : HTOK_REASON_HTTP_LENGTH;
         }
@@ -3364,14 +3374,6 @@ static htok_reason htoki_http_field(htoki_http *h)
     return HTOK_REASON_NONE;
 }
 
-/* Overwrites the texts of fields once they have been read. */
-static void htoki_http_forget_texts(htoki_http *h)
-{
-    htoki_wipe(h->value, sizeof h->value);
-    htoki_wipe(h->note, sizeof h->note);
-    htoki_wipe(h->retry_after, sizeof h->retry_after);
-}
-
 /* An interim answer's head is over: what its fields said does not count for the final one. */
 static void htoki_http_forget_fields(htoki_http *h)
 {
@@ -3380,7 +3382,7 @@ static void htoki_http_forget_fields(htoki_http *h)
     h->content_types = 0;
     h->content_json = false;
     h->length = 0;
-    h->note[0] = h->retry_after[0] = '\0';
+    h->texts->note[0] = h->retry_after[0] = '\0';
     h->state = HTOKI_H_VERSION;
     h->index = 0;
     h->status = 0;
@@ -3465,6 +3467,26 @@ static htoki_http_event htoki_http_status_byte(htoki_http *h, char c)
     return HTOKI_HTTP_MORE;
 }
 
+static htoki_http_event htoki_http_name_byte(htoki_http *h, char c)
+{
+    if (c == ':' && h->state == HTOKI_H_NAME) {
+        h->state = HTOKI_H_VALUE_START;
+        h->value_len = 0;
+        h->value_cut = false;
+        return HTOKI_HTTP_MORE;
+    }
+    if (!htoki_is_token_char(c)) {
+        return htoki_http_fail(h, c == '\n' && h->state == HTOKI_H_LINE_START ? HTOK_REASON_HTTP_LINE_END
+                                                                              : HTOK_REASON_HTTP_FIELD_NAME);
+    }
+    h->state = HTOKI_H_NAME;
+    if (h->name_len < sizeof h->texts->name && !h->trailer) {
+        h->texts->name[h->name_len] = htoki_lower(c);
+    }
+    h->name_len = (unsigned char)(h->name_len + (h->name_len <= sizeof h->texts->name));
+    return HTOKI_HTTP_MORE;
+}
+
 /* The byte that follows the status line, a field line or the fields. */
 static htoki_http_event htoki_http_line_start(htoki_http *h, char c)
 {
@@ -3478,31 +3500,8 @@ static htoki_http_event htoki_http_line_start(htoki_http *h, char c)
     if (h->fields++ == h->limits.fields) {
         return htoki_http_fail(h, HTOK_REASON_HTTP_FIELD_LIMIT);
     }
-    if (!htoki_is_token_char(c)) {
-        return htoki_http_fail(h, c == '\n' ? HTOK_REASON_HTTP_LINE_END : HTOK_REASON_HTTP_FIELD_NAME);
-    }
-    h->name[0] = htoki_lower(c);
-    h->name_len = 1;
-    h->state = HTOKI_H_NAME;
-    return HTOKI_HTTP_MORE;
-}
-
-static htoki_http_event htoki_http_name_byte(htoki_http *h, char c)
-{
-    if (c == ':') {
-        h->state = HTOKI_H_VALUE_START;
-        h->value_len = 0;
-        h->value_cut = false;
-        return HTOKI_HTTP_MORE;
-    }
-    if (!htoki_is_token_char(c)) {
-        return htoki_http_fail(h, HTOK_REASON_HTTP_FIELD_NAME);
-    }
-    if (h->name_len < sizeof h->name) {
-        h->name[h->name_len] = htoki_lower(c);
-    }
-    h->name_len = (unsigned char)(h->name_len <= sizeof h->name ? h->name_len + 1 : h->name_len);
-    return HTOKI_HTTP_MORE;
+    h->name_len = 0;
+    return htoki_http_name_byte(h, c);
 }
 
 static htoki_http_event htoki_http_value_byte(htoki_http *h, char c)
@@ -3519,8 +3518,11 @@ static htoki_http_event htoki_http_value_byte(htoki_http *h, char c)
         return HTOKI_HTTP_MORE;
     }
     h->state = HTOKI_H_VALUE;
-    if (h->value_len < sizeof h->value) {
-        h->value[h->value_len++] = c;
+    if (h->trailer) {
+        return HTOKI_HTTP_MORE;
+    }
+    if (h->value_len < sizeof h->texts->value) {
+        h->texts->value[h->value_len++] = c;
     } else {
         h->value_cut = h->value_cut || (c != ' ' && c != '\t');
     }
@@ -3604,14 +3606,15 @@ static htoki_http_event htoki_http_byte(htoki_http *h, char c)
 /* Takes what is at the front of a name or a value and needs no look; says how many bytes. */
 static size_t htoki_http_run(htoki_http *h, const char *bytes, size_t len)
 {
+    htoki_http_texts *texts = h->texts;
     size_t n;
     if (h->state == HTOKI_H_NAME) {
-        for (n = 0; n < len && h->name_len < sizeof h->name && htoki_is_token_char(bytes[n]); n++) {
-            h->name[h->name_len++] = htoki_lower(bytes[n]);
+        for (n = 0; n < len && h->name_len < sizeof texts->name && htoki_is_token_char(bytes[n]); n++) {
+            texts->name[h->name_len++] = htoki_lower(bytes[n]);
         }
     } else {
-        for (n = 0; n < len && h->value_len < sizeof h->value && !htoki_is_control(bytes[n]); n++) {
-            h->value[h->value_len++] = bytes[n];
+        for (n = 0; n < len && h->value_len < sizeof texts->value && !htoki_is_control(bytes[n]); n++) {
+            texts->value[h->value_len++] = bytes[n];
         }
     }
     return n;
@@ -3635,7 +3638,7 @@ static htoki_http_event htoki_http_feed(htoki_http *h, const char *bytes, size_t
             break;
         }
 #if HTOKI_SHORTCUTS
-        if (h->state == HTOKI_H_NAME || h->state == HTOKI_H_VALUE) {
+        if (!h->trailer && (h->state == HTOKI_H_NAME || h->state == HTOKI_H_VALUE)) {
             uint32_t room = h->limits.head_bytes - h->overhead;
             size_t n = htoki_http_run(h, bytes + at, len - at < room ? len - at : room);
             h->overhead += (uint32_t)n;
@@ -3724,6 +3727,7 @@ typedef enum htoki_tunnel_event {
 /* Views are borrowed. */
 typedef struct htoki_tunnel {
     htoki_http http;
+    htoki_http_texts texts;
     const htoki_url *url;                 /* of the server */
     htok_view user, password, user_agent; /* user.ptr NULL: no credentials */
     size_t request_bytes, sent_bytes;     /* of the whole request; handed out so far */
@@ -3780,7 +3784,7 @@ static void htoki_tunnel_begin(htoki_tunnel *t, const htoki_url *url, const htok
 {
     htoki_writer counter = htoki_writer_make(NULL, 0, 0);
     memset(t, 0, sizeof *t);
-    htoki_http_begin(&t->http, limits);
+    htoki_http_begin(&t->http, limits, &t->texts);
     t->http.to_connect = true;
     t->url = url;
     t->user = htoki_text(proxy->user);
@@ -4174,7 +4178,7 @@ static htok_kind htoki_read_api_error(htoki_json *j, htok_view *message, bool *i
 
 /* >>operation -------------------------------------------------------------------------------------------- */
 /* One request and its answer: bytes out, bytes in, end of stream in, verdict out. Takes a request, limits and
-   a work buffer; gives OrgTokens one at a time, a result, or a filled error record. Must not know: how bytes
+   a work buffer, which holds the head's texts and then what is kept of the body; gives OrgTokens one at a time, a result, or a filled error record. Must not know: how bytes
    travel, when. */
 
 typedef enum htoki_op_event {
@@ -4218,15 +4222,17 @@ static void htoki_op_begin(htoki_op *op, const htoki_request *request, const hto
                            uint32_t error_body_bytes, uint32_t element_bytes, void *work, size_t work_bytes,
                            htok_error *e)
 {
+    HTOKI_ASSERT(work_bytes >= sizeof(htoki_http_texts));
     memset(op, 0, sizeof *op);
     op->request = *request;
     op->error_body_bytes = error_body_bytes;
     op->element_bytes = element_bytes < work_bytes ? element_bytes : work_bytes;
     op->work = (char *)work;
     op->work_bytes = work_bytes;
+    op->work_used = sizeof(htoki_http_texts);
     op->error = e;
     op->request_bytes = SIZE_MAX;
-    htoki_http_begin(&op->http, limits);
+    htoki_http_begin(&op->http, limits, (htoki_http_texts *)work);
 }
 
 /* Writes the request's next bytes; htoki_op_sent() says how many of them are on their way. */
@@ -4317,7 +4323,7 @@ static void htoki_op_blot_text(const htoki_op *op, char *text, size_t len, bool 
 /* The head's note into the record's detail, secrets overwritten. */
 static void htoki_op_note(htoki_op *op)
 {
-    char *note = op->http.note;
+    char *note = op->http.texts->note;
     size_t len = htoki_text(note).len;
     htoki_op_blot_text(op, note, len, op->http.note_cut);
     htoki_error_text(op->error->detail, sizeof op->error->detail, htoki_view(note, len));
@@ -4375,6 +4381,11 @@ static htoki_op_event htoki_op_head(htoki_op *op)
                                                          : HTOKI_BODY_BOOLEAN;
     } else if (htoki_is_documented_error(operation, h->status) && h->content_json) {
         op->form = HTOKI_BODY_OBJECT;
+    }
+    if (op->form == HTOKI_BODY_RAW) {
+        op->filled = sizeof(htoki_http_texts); /* the note is still wanted: the body is kept behind it */
+    } else {
+        htoki_wipe(h->texts, sizeof *h->texts);
     }
     op->wanted = htoki_op_is_wanted(op);
     htoki_scan_begin(&op->scan, op->form == HTOKI_BODY_LIST ? 2 : 0);
@@ -4620,8 +4631,10 @@ static void htoki_op_sdk_error(htoki_op *op)
     htoki_http *h = &op->http;
     htok_reason reason = HTOK_REASON_STATUS_UNEXPECTED;
     if (op->request.operation != HTOKI_CREATE_ORG_TOKEN) {
-        htoki_op_blot_text(op, op->work, op->filled, op->cut);
-        e->body = htoki_view(op->work, op->filled);
+        char *body = op->work + sizeof *h->texts;
+        size_t len = op->filled - sizeof *h->texts;
+        htoki_op_blot_text(op, body, len, op->cut);
+        e->body = htoki_view(body, len);
         e->body_truncated = op->cut;
     }
     if (h->status >= 300 && h->status < 400) {
@@ -4633,6 +4646,7 @@ static void htoki_op_sdk_error(htoki_op *op)
         reason = HTOK_REASON_CONTENT_TYPE;
         htoki_op_note(op);
     }
+    htoki_wipe(h->texts, sizeof *h->texts);
     htoki_fail(e, reason, HTOK_PHASE_NONE);
 }
 
@@ -9177,7 +9191,7 @@ static size_t htoki_work_used(const htok_client *c)
 /* What the server may have sent back of the request's secrets, or a part of a created token, and nobody is shown. */
 static void htoki_forget_answer(htok_client *c)
 {
-    htoki_http_forget_texts(&c->op.http);
+    htoki_wipe(c->op.http.retry_after, sizeof c->op.http.retry_after);
     if (c->error.kind != HTOK_OK && !c->error.message.ptr && !c->error.body.ptr) {
         htoki_wipe(c->work, htoki_work_used(c));
     }
@@ -10008,10 +10022,9 @@ static void htoki_fill_options(htok_client_options *o, const htok_client_options
 #define HTOKI_BLOCK_ALIGNMENT 16
 #define HTOKI_ALIGNED(bytes)  (((bytes) + (HTOKI_BLOCK_ALIGNMENT - 1)) & ~(size_t)(HTOKI_BLOCK_ALIGNMENT - 1))
 /* The client, its buffers one after the other, and what an unaligned block loses. */
-#define HTOKI_BLOCK_BYTES(work, record, send)                                                              \
-    (HTOKI_ALIGNED(sizeof(struct htok_client)) + HTOKI_ALIGNED(work) +                                     \
-     HTOKI_ALIGNED(HTOKI_RECORD_IN_BYTES(record)) + HTOKI_RECORD_OUT_BYTES(send) + HTOKI_BLOCK_ALIGNMENT - \
-     1)
+#define HTOKI_BLOCK_BYTES(work, record, send)                                                          \
+    (HTOKI_ALIGNED(sizeof(struct htok_client)) + HTOKI_ALIGNED(work) + HTOKI_RECORD_IN_BYTES(record) + \
+     HTOKI_RECORD_OUT_BYTES(send) + HTOKI_BLOCK_ALIGNMENT - 1)
 
 static size_t htoki_block_bytes(const htok_client_options *o)
 {
@@ -10222,12 +10235,12 @@ static htok_client *htoki_place(void *memory, const htok_client_options *o)
     at += HTOKI_ALIGNED(o->work_bytes);
     c->in.buffer = (unsigned char *)at;
     c->in.size = HTOKI_RECORD_IN_BYTES(o->record_bytes);
-    at += HTOKI_ALIGNED(c->in.size);
+    at += c->in.size;
     c->out.buffer = (unsigned char *)at;
     c->out.size = HTOKI_RECORD_OUT_BYTES(o->send_bytes);
 #if HTOKI_CLIENT_CERTIFICATE
     if (o->client_chain.len != 0) {
-        at += HTOKI_ALIGNED(c->out.size);
+        at = (char *)c + HTOKI_ALIGNED((size_t)(at - (char *)c) + c->out.size);
         c->identity = (htoki_identity *)(void *)at;
         htoki_identity_begin(c->identity, htoki_identity_bytes(o->client_chain.len, o->client_key.len),
                              o->client_chain, o->client_key);

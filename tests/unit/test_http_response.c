@@ -77,9 +77,10 @@ static char *parse_cut(const char *bytes, size_t len, const htoki_http_limits *l
                        size_t cut)
 {
     http_log l;
+    htoki_http_texts texts;
     size_t i;
     memset(&l, 0, sizeof l);
-    htoki_http_begin(&l.http, limits);
+    htoki_http_begin(&l.http, limits, &texts);
     if (cut == SIZE_MAX) {
         for (i = 0; i < len; i++) {
             feed(&l, bytes + i, 1);
@@ -525,9 +526,10 @@ static void a_close_delimited_body_over_the_limit_fails_at_the_same_byte_at_each
 
 static void read_head(htoki_http *h, const char *text)
 {
+    static htoki_http_texts texts;
     size_t len = strlen(text), at = 0, n;
     htoki_http_event event;
-    htoki_http_begin(h, &roomy);
+    htoki_http_begin(h, &roomy, &texts);
     do {
         event = htoki_http_feed(h, text + at, len - at, &n);
         at += n;

@@ -456,6 +456,16 @@ static void sizes_out_of_range_need_no_bytes(void **state)
     assert_true(htok_client_bytes(&o) != 0);
 }
 
+/* The bound that the README gives. */
+static void the_smallest_records_need_no_more_than_12_kb(void **state)
+{
+    htok_client_options o;
+    (void)state;
+    memset(&o, 0, sizeof o);
+    o.record_bytes = o.send_bytes = 512;
+    assert_in_range(htok_client_bytes(&o), 1, 12 * 1024);
+}
+
 static void creating_releases_what_it_took_when_it_fails(void **state)
 {
     unit_world w;
@@ -1171,6 +1181,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(plain_http_to_loopback_needs_no_tls),
         cmocka_unit_test(a_block_of_the_size_named_is_enough_at_any_alignment),
         cmocka_unit_test(sizes_out_of_range_need_no_bytes),
+        cmocka_unit_test(the_smallest_records_need_no_more_than_12_kb),
         cmocka_unit_test(creating_releases_what_it_took_when_it_fails),
 #ifndef UNIT_SMALL_MEMORY
         cmocka_unit_test(trust_from_a_file_is_read_once_and_told_when_it_cannot_be),
