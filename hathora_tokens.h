@@ -799,7 +799,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
                                                       size_t size);
 
 /* Names for numbers, never NULL: "ApiError"; "CERTIFICATE_NAME"; a sentence; "handshake";
-   "BR_ERR_X509_EXPIRED". */
+   "BR_ERR_X509_EXPIRED", or of an alert "handshake_failure". */
 HATHORA_TOKENS_API const char *htok_kind_name(htok_kind kind);
 HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason);
 HATHORA_TOKENS_API const char *htok_reason_text(htok_reason reason);
@@ -1454,15 +1454,29 @@ static const unsigned char htoki_reason_kinds[] = {
 };
 HTOKI_STATIC_ASSERT(sizeof htoki_reason_kinds == HTOK_REASON_COUNT, reason_kinds) HTOKI_UNUSED;
 
+/* The text with this number of a list of texts, each followed by a NUL: they need no pointers. */
+static const char *htoki_nth_text(const char *list, size_t number)
+{
+    while (number-- != 0) {
+        list += htoki_text(list).len + 1;
+    }
+    return list;
+}
+
 static const char *htoki_reason_text(htok_reason reason)
 {
 #if HTOKI_STRINGS
-    static const char *const texts[] = {
+    static const struct {
+#define HTOKI_REASON_ROOM(name, kind, text) char text_of_##name[sizeof text];
+        HTOK_REASONS(HTOKI_REASON_ROOM)
+#undef HTOKI_REASON_ROOM
+    } texts = {
 #define HTOKI_REASON_TEXT(name, kind, text) text,
         HTOK_REASONS(HTOKI_REASON_TEXT)
 #undef HTOKI_REASON_TEXT
     };
-    return (size_t)reason < HTOKI_COUNT(texts) ? texts[reason] : "unknown reason";
+    return (size_t)reason < HTOK_REASON_COUNT ? htoki_nth_text((const char *)&texts, (size_t)reason)
+                                              : "unknown reason";
 #else
     (void)reason;
     return "";
@@ -4822,21 +4836,11 @@ static bool htoki_op_may_have_taken_effect(const htoki_op *op)
     X(120, "no_application_protocol", "no application protocol is common to both sides")
 /* clang-format on */
 
-#define HTOKI_RECEIVED                           "alert received: "
 #define HTOKI_ALERT_NUMBER(number, name, text)   number,
-#define HTOKI_ALERT_NAME(number, name, text)     HTOKI_RECEIVED name "\0"
+#define HTOKI_ALERT_NAME(number, name, text)     name "\0"
 #define HTOKI_ALERT_SENTENCE(number, name, text) text "\0"
 #define HTOKI_ERROR_NAME(name, text)             name "\0"
 #define HTOKI_ERROR_SENTENCE(name, text)         text "\0"
-
-/* The text with this number of a list of texts, each followed by a NUL. */
-static const char *htoki_nth_text(const char *list, size_t number)
-{
-    while (number-- != 0) {
-        list += strlen(list) + 1;
-    }
-    return list;
-}
 
 /* From two lists the one of errors or that of alerts, and its text for this code; or "". */
 static const char *htoki_tls_text(int code, const char *errors, const char *alerts)
@@ -4854,17 +4858,12 @@ static const char *htoki_tls_text(int code, const char *errors, const char *aler
     return "";
 }
 
-/* A client of BearSSL never ends with a code of an alert that it sent; such a code has the alert's name. */
 static const char *htoki_tls_error_name(int code)
 {
     static const char errors[] = HTOKI_TLS_ERRORS(HTOKI_ERROR_NAME);
     static const char alerts[] = HTOKI_TLS_ALERTS(HTOKI_ALERT_NAME);
     const char *name = htoki_tls_text(code, errors, alerts);
-    bool alert = code >= BR_ERR_RECV_FATAL_ALERT && code < BR_ERR_SEND_FATAL_ALERT + 256;
-    bool sent = alert && code >= BR_ERR_SEND_FATAL_ALERT;
-    return name[0] == '\0' ? (alert ? (sent ? "alert sent" : "alert received") : "unknown")
-           : sent          ? name + sizeof HTOKI_RECEIVED - 1
-                           : name;
+    return name[0] != '\0' ? name : "unknown";
 }
 
 static const char *htoki_tls_error_sentence(int code)
@@ -11060,34 +11059,33 @@ HATHORA_TOKENS_API htok_kind htok_revoke_org_token(htok_client *client, const ch
 
 HATHORA_TOKENS_API const char *htok_kind_name(htok_kind kind)
 {
-    static const char *const names[] = {"OK",
-                                        "ApiError",
-                                        "SDKError",
-                                        "ResponseValidationError",
-                                        "InvalidRequestError",
-                                        "ConnectionError",
-                                        "RequestTimeoutError",
-                                        "RequestAbortedError",
-                                        "UnexpectedClientError"};
-    return (size_t)kind < HTOKI_COUNT(names) ? names[kind] : "unknown kind";
+    static const char names[] = "OK\0"
+                                "ApiError\0"
+                                "SDKError\0"
+                                "ResponseValidationError\0"
+                                "InvalidRequestError\0"
+                                "ConnectionError\0"
+                                "RequestTimeoutError\0"
+                                "RequestAbortedError\0"
+                                "UnexpectedClientError";
+    return (size_t)kind <= HTOK_UNEXPECTED_CLIENT_ERROR ? htoki_nth_text(names, (size_t)kind)
+                                                        : "unknown kind";
 }
 
 HATHORA_TOKENS_API const char *htok_phase_name(htok_phase phase)
 {
-    static const char *const names[] = {"",     "option", "look-up", "connect", "proxy", "handshake",
-                                        "send", "head",   "body",    "JSON",    "model", "wait"};
-    return (size_t)phase < HTOKI_COUNT(names) ? names[phase] : "unknown phase";
+    static const char names[] =
+        "\0option\0look-up\0connect\0proxy\0handshake\0send\0head\0body\0JSON\0model\0wait";
+    return (size_t)phase <= HTOK_PHASE_WAIT ? htoki_nth_text(names, (size_t)phase) : "unknown phase";
 }
 
 HATHORA_TOKENS_API const char *htok_reason_name(htok_reason reason)
 {
 #if HTOKI_STRINGS
-    static const char *const names[] = {
-#define HTOKI_REASON_NAME(name, kind, text) #name,
-        HTOK_REASONS(HTOKI_REASON_NAME)
+#define HTOKI_REASON_NAME(name, kind, text) #name "\0"
+    static const char names[] = HTOK_REASONS(HTOKI_REASON_NAME);
 #undef HTOKI_REASON_NAME
-    };
-    return (size_t)reason < HTOKI_COUNT(names) ? names[reason] : "unknown reason";
+    return (size_t)reason < HTOK_REASON_COUNT ? htoki_nth_text(names, (size_t)reason) : "unknown reason";
 #else
     (void)reason;
     return "";
@@ -11155,7 +11153,7 @@ HATHORA_TOKENS_API size_t htok_error_format(const htok_error *error, char *buffe
         htoki_put_char(&w, ')');
     }
     if (e->tls_error) {
-        htoki_put_text(&w, " [");
+        htoki_put_text(&w, e->tls_error / 256 == 1 ? " [alert received: " : " [");
         htoki_put_text(&w, htok_tls_error_name(e->tls_error));
         htoki_put_labelled(&w, " ", (uint64_t)(unsigned)e->tls_error);
         htoki_put_char(&w, ']');
@@ -11262,9 +11260,9 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_PTHREADS
 #undef HTOKI_REASON_KIND
 #undef HTOKI_REASON_NAME
+#undef HTOKI_REASON_ROOM
 #undef HTOKI_REASON_TEXT
 #undef HTOKI_RECORD_BYTES
-#undef HTOKI_RECEIVED
 #undef HTOKI_RECORD_IN_BYTES
 #undef HTOKI_RECORD_OUT_BYTES
 #undef HTOKI_RESOLVER
