@@ -1229,6 +1229,11 @@ static bool htoki_equal_nocase(htok_view a, htok_view b)
     return true;
 }
 
+static bool htoki_is_nocase(htok_view v, const char *text)
+{
+    return htoki_equal_nocase(v, htoki_text(text));
+}
+
 /* Unsigned decimal of digits only, at most max. False when empty, malformed or larger. */
 static bool htoki_parse_decimal(htok_view text, uint64_t max, uint64_t *value)
 {
@@ -1523,12 +1528,20 @@ static void htoki_error_text(char *array, size_t size, htok_view text)
 }
 
 /* An option or argument at fault, by its member name. */
-static htok_kind htoki_fail_option(htok_error *e, htok_reason reason, const char *name, int64_t offset)
+static htok_kind htoki_fail_option(htok_error *e, htok_reason reason, const char *name)
 {
     if (e->kind == HTOK_OK) {
         htoki_error_text(e->path, sizeof e->path, htoki_text(name));
     }
-    return htoki_fail_at(e, reason, HTOK_PHASE_OPTION, offset);
+    return htoki_fail(e, reason, HTOK_PHASE_OPTION);
+}
+
+static htok_kind htoki_fail_option_at(htok_error *e, htok_reason reason, const char *name, size_t offset)
+{
+    if (e->kind == HTOK_OK) {
+        e->offset = (int64_t)offset;
+    }
+    return htoki_fail_option(e, reason, name);
 }
 
 /* >>url -------------------------------------------------------------------------------------------------- */
@@ -1729,7 +1742,7 @@ static size_t htoki_path_check(htok_view path)
 
 static bool htoki_url_fail(htok_error *e, htok_reason reason, size_t offset)
 {
-    htoki_fail_option(e, reason, "server_url", (int64_t)offset);
+    htoki_fail_option_at(e, reason, "server_url", offset);
     return false;
 }
 
@@ -1798,10 +1811,10 @@ static bool htoki_url_parse(htok_view text, htoki_url *url, htok_error *e)
             return htoki_url_fail(e, HTOK_REASON_TEXT_CONTROL, i);
         }
     }
-    if (text.len >= 8 && htoki_equal_nocase(htoki_view(text.ptr, 8), htoki_text(https))) {
+    if (text.len >= 8 && htoki_is_nocase(htoki_view(text.ptr, 8), https)) {
         url->secure = true;
         at = 8;
-    } else if (text.len >= 7 && htoki_equal_nocase(htoki_view(text.ptr, 7), htoki_text(http))) {
+    } else if (text.len >= 7 && htoki_is_nocase(htoki_view(text.ptr, 7), http)) {
         at = 7;
     } else {
         return htoki_url_fail(e, HTOK_REASON_URL_SCHEME, 0);
@@ -1868,12 +1881,12 @@ static void htoki_put_percent_encoded(htoki_writer *w, htok_view text)
 /* Date formats. Takes text; gives Unix time in 64 bits. Must not know: what time it is. */
 
 /* Days from 1970-01-01 of a date in the proleptic Gregorian calendar, year 0 to 9999. */
-static int64_t htoki_days_from_date(int year, int month, int day)
+static int32_t htoki_days_from_date(int year, int month, int day)
 {
-    static const int before[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+    static const unsigned short before[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     int leap_years = year - (month <= 2 ? 1 : 0);
-    int64_t leaps = year == 0 && month <= 2 ? 0 : leap_years / 4 - leap_years / 100 + leap_years / 400 + 1;
-    return (int64_t)year * 365 + leaps + before[month - 1] + day - 1 - 719528;
+    int leaps = year == 0 && month <= 2 ? 0 : leap_years / 4 - leap_years / 100 + leap_years / 400 + 1;
+    return (int32_t)year * 365 + leaps + before[month - 1] + day - 1 - 719528;
 }
 
 static int htoki_days_in_month(int year, int month)
@@ -1883,70 +1896,75 @@ static int htoki_days_in_month(int year, int month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
-/* Unix seconds of a checked date and time; a second of 60 is the next minute's first. False when out of
-   range. */
-static bool htoki_seconds_from_date(int year, int month, int day, int hour, int minute, int second,
-                                    int64_t *out)
+/* The parts of a date and time, in the order in which they are written. */
+typedef struct htoki_date {
+    int year, month, day, hour, minute, second;
+} htoki_date;
+
+/* Unix seconds of a date and time; a second of 60 is the next minute's first. False when out of range. */
+static bool htoki_seconds_from_date(const htoki_date *d, int64_t *out)
 {
-    if (month < 1 || month > 12 || day < 1 || day > htoki_days_in_month(year, month) || hour > 23 ||
-        minute > 59 || second > 60) {
+    if (d->month < 1 || d->month > 12 || d->day < 1 || d->day > htoki_days_in_month(d->year, d->month) ||
+        d->hour > 23 || d->minute > 59 || d->second > 60) {
         return false;
     }
-    *out = htoki_days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    *out = (int64_t)htoki_days_from_date(d->year, d->month, d->day) * 86400 +
+           (d->hour * INT32_C(3600) + d->minute * 60 + d->second);
     return true;
 }
 
-/* Exactly count digits at *at. */
-static bool htoki_take_digits(htok_view text, size_t *at, size_t count, int *value)
+/* Takes text from *at on by a pattern: Y N D h m s each stand for a digit of that part of a date, which begins as zero, b
+   for the name of a month, t for T in either case, any other character for itself. */
+static bool htoki_take_date(htok_view text, size_t *at, const char *pattern, htoki_date *d)
 {
-    size_t end = *at + count;
-    int v = 0;
-    if (text.len - *at < count) {
-        return false;
-    }
-    for (; *at < end; *at += 1) {
-        char c = text.ptr[*at];
-        if (!htoki_is_digit(c)) {
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    for (; *pattern != '\0'; pattern++) {
+        char c = *at < text.len ? text.ptr[*at] : '\0';
+        int *part = NULL;
+        switch (*pattern) {
+        case 'Y': part = &d->year; break;
+        case 'N': part = &d->month; break;
+        case 'D': part = &d->day; break;
+        case 'h': part = &d->hour; break;
+        case 'm': part = &d->minute; break;
+        case 's': part = &d->second; break;
+        default: break;
+        }
+        if (part) {
+            if (!htoki_is_digit(c)) {
+                return false;
+            }
+            *part = *part * 10 + (c - '0');
+        } else if (*pattern == 'b') {
+            if (text.len - *at < 3) {
+                return false;
+            }
+            for (; d->month < 12 && memcmp(text.ptr + *at, months + 3 * d->month, 3) != 0; d->month++) {}
+            d->month++; /* 13, which is out of range, for no month's name */
+            *at += 2;
+        } else if (c != *pattern && (*pattern != 't' || c != 'T')) {
             return false;
         }
-        v = v * 10 + (c - '0');
-    }
-    *value = v;
-    return true;
-}
-
-static bool htoki_take_char(htok_view text, size_t *at, char c)
-{
-    if (*at < text.len && text.ptr[*at] == c) {
         *at += 1;
-        return true;
     }
-    return false;
-}
-
-/* hh:mm:ss */
-static bool htoki_take_clock(htok_view text, size_t *at, int clock[3])
-{
-    return htoki_take_digits(text, at, 2, &clock[0]) && htoki_take_char(text, at, ':') &&
-           htoki_take_digits(text, at, 2, &clock[1]) && htoki_take_char(text, at, ':') &&
-           htoki_take_digits(text, at, 2, &clock[2]);
+    return true;
 }
 
 /* RFC 3339 section 5.6 date-time to Unix milliseconds; a fraction is cut to whole ones. */
 static bool htoki_rfc3339_parse(htok_view text, int64_t *unix_ms)
 {
     size_t at = 0;
-    int year, month, day, clock[3], offset_hour = 0, offset_minute = 0, sign = 0, millis = 0, scale = 100;
+    int millis = 0, scale = 100, sign;
     int64_t seconds;
-    if (!htoki_take_digits(text, &at, 4, &year) || !htoki_take_char(text, &at, '-') ||
-        !htoki_take_digits(text, &at, 2, &month) || !htoki_take_char(text, &at, '-') ||
-        !htoki_take_digits(text, &at, 2, &day) || at == text.len || htoki_lower(text.ptr[at++]) != 't' ||
-        !htoki_take_clock(text, &at, clock) ||
-        !htoki_seconds_from_date(year, month, day, clock[0], clock[1], clock[2], &seconds)) {
+    htoki_date date, offset;
+    memset(&date, 0, sizeof date);
+    memset(&offset, 0, sizeof offset);
+    if (!htoki_take_date(text, &at, "YYYY-NN-DDthh:mm:ss", &date) ||
+        !htoki_seconds_from_date(&date, &seconds)) {
         return false;
     }
-    if (htoki_take_char(text, &at, '.')) {
-        size_t begin = at;
+    if (at < text.len && text.ptr[at] == '.') {
+        size_t begin = ++at;
         for (; at < text.len && htoki_is_digit(text.ptr[at]); at++) {
             millis += (text.ptr[at] - '0') * scale;
             scale /= 10;
@@ -1958,41 +1976,13 @@ static bool htoki_rfc3339_parse(htok_view text, int64_t *unix_ms)
     if (at == text.len) {
         return false;
     }
-    if (htoki_lower(text.ptr[at]) == 'z') {
-        at++;
-    } else {
-        sign = text.ptr[at] == '+' ? -1 : text.ptr[at] == '-' ? 1 : 0;
-        at++;
-        if (sign == 0 || !htoki_take_digits(text, &at, 2, &offset_hour) || !htoki_take_char(text, &at, ':') ||
-            !htoki_take_digits(text, &at, 2, &offset_minute) || offset_hour > 23 || offset_minute > 59) {
-            return false;
-        }
-    }
-    *unix_ms = (seconds + (int64_t)sign * (offset_hour * 3600 + offset_minute * 60)) * 1000 + millis;
-    return at == text.len;
-}
-
-/* 1 to 12, or 0. */
-static int htoki_month_from_name(htok_view name)
-{
-    static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int i;
-    for (i = 0; i < 12; i++) {
-        if (htoki_equal(name, htoki_view(names + 3 * i, 3))) {
-            return i + 1;
-        }
-    }
-    return 0;
-}
-
-static bool htoki_take_month(htok_view text, size_t *at, int *month)
-{
-    if (text.len - *at < 3) {
+    sign = text.ptr[at] == '+' ? -1 : text.ptr[at] == '-' ? 1 : 0;
+    if (htoki_lower(text.ptr[at++]) != 'z' && (sign == 0 || !htoki_take_date(text, &at, "hh:mm", &offset) ||
+                                               offset.hour > 23 || offset.minute > 59)) {
         return false;
     }
-    *month = htoki_month_from_name(htoki_view(text.ptr + *at, 3));
-    *at += 3;
-    return *month != 0;
+    *unix_ms = (seconds + sign * (offset.hour * INT32_C(3600) + offset.minute * 60)) * 1000 + millis;
+    return at == text.len;
 }
 
 /* HTTP-date, all three forms (RFC 9110 section 5.6.7), to Unix seconds. The day's name is not compared with
@@ -2000,37 +1990,28 @@ static bool htoki_take_month(htok_view text, size_t *at, int *month)
    */
 static bool htoki_http_date_parse(htok_view text, int this_year, int64_t *unix_seconds)
 {
-    size_t at = 0;
-    int year = 0, month = 0, day = 0, clock[3];
-    bool ok;
-    while (at < text.len && htoki_is_alpha(text.ptr[at])) {
-        at++;
+    static const char patterns[] = ", DD b YYYY hh:mm:ss GMT\0"
+                                   ", DD-b-YY hh:mm:ss GMT\0"
+                                   " b DD hh:mm:ss YYYY\0"
+                                   " b  D hh:mm:ss YYYY\0";
+    const char *pattern;
+    size_t name = 0;
+    while (name < text.len && htoki_is_alpha(text.ptr[name])) {
+        name++;
     }
-    if (at < 3) {
-        return false;
-    }
-    if (htoki_take_char(text, &at, ',')) {
-        ok = htoki_take_char(text, &at, ' ') && htoki_take_digits(text, &at, 2, &day);
-        if (ok && htoki_take_char(text, &at, '-')) {
-            ok = htoki_take_month(text, &at, &month) && htoki_take_char(text, &at, '-') &&
-                 htoki_take_digits(text, &at, 2, &year);
-            year += this_year / 100 * 100;
-            year -= year > this_year + 50 ? 100 : 0;
-        } else {
-            ok = ok && htoki_take_char(text, &at, ' ') && htoki_take_month(text, &at, &month) &&
-                 htoki_take_char(text, &at, ' ') && htoki_take_digits(text, &at, 4, &year);
+    for (pattern = patterns; name >= 3 && *pattern != '\0'; pattern = htoki_nth_text(pattern, 1)) {
+        size_t at = name;
+        htoki_date date;
+        memset(&date, 0, sizeof date);
+        if (htoki_take_date(text, &at, pattern, &date) && at == text.len) {
+            if (pattern[4] == '-') {
+                date.year += this_year / 100 * 100;
+                date.year -= date.year > this_year + 50 ? 100 : 0;
+            }
+            return htoki_seconds_from_date(&date, unix_seconds);
         }
-        ok = ok && htoki_take_char(text, &at, ' ') && htoki_take_clock(text, &at, clock) &&
-             text.len - at == 4 && memcmp(text.ptr + at, " GMT", 4) == 0;
-    } else {
-        ok = htoki_take_char(text, &at, ' ') && htoki_take_month(text, &at, &month) &&
-             htoki_take_char(text, &at, ' ');
-        ok = ok && (htoki_take_char(text, &at, ' ') ? htoki_take_digits(text, &at, 1, &day)
-                                                    : htoki_take_digits(text, &at, 2, &day));
-        ok = ok && htoki_take_char(text, &at, ' ') && htoki_take_clock(text, &at, clock) &&
-             htoki_take_char(text, &at, ' ') && htoki_take_digits(text, &at, 4, &year) && at == text.len;
     }
-    return ok && htoki_seconds_from_date(year, month, day, clock[0], clock[1], clock[2], unix_seconds);
+    return false;
 }
 
 /* The wait that a Retry-After value asks for, in ms (RFC 9110 section 10.2.3); -1 when malformed, or a date
@@ -2927,22 +2908,20 @@ static bool htoki_headers_have(htoki_headers headers, const char *name)
 {
     size_t i;
     for (i = 0; i < headers.count; i++) {
-        if (htoki_equal_nocase(htoki_text(headers.list[i].name), htoki_text(name))) {
+        if (htoki_is_nocase(htoki_text(headers.list[i].name), name)) {
             return true;
         }
     }
     return false;
 }
 
-static bool htoki_text_in(htok_view text, const char *const *list, size_t count)
+/* Whether a text stands in a list of texts, each followed by a NUL, the last by two. */
+static bool htoki_is_listed(htok_view text, const char *list)
 {
-    size_t i;
-    for (i = 0; i < count; i++) {
-        if (htoki_equal_nocase(text, htoki_text(list[i]))) {
-            return true;
-        }
+    while (*list != '\0' && !htoki_is_nocase(text, list)) {
+        list = htoki_nth_text(list, 1);
     }
-    return false;
+    return *list != '\0';
 }
 
 /* A field value: UTF-8 without controls but TAB (RFC 9110 section 5.5). NUL cannot occur in it. */
@@ -2950,51 +2929,50 @@ static htok_kind htoki_check_field_value(htok_error *e, htok_view value, const c
 {
     size_t i;
     if (value.len > HTOKI_VALUE_BYTES_MAX) {
-        return htoki_fail_option(e, HTOK_REASON_TEXT_TOO_LONG, option, HTOKI_VALUE_BYTES_MAX);
+        return htoki_fail_option_at(e, HTOK_REASON_TEXT_TOO_LONG, option, HTOKI_VALUE_BYTES_MAX);
     }
     for (i = 0; i < value.len; i++) {
         if (htoki_is_control(value.ptr[i]) && value.ptr[i] != '\t') {
-            return htoki_fail_option(e, HTOK_REASON_TEXT_CONTROL, option, (int64_t)i);
+            return htoki_fail_option_at(e, HTOK_REASON_TEXT_CONTROL, option, i);
         }
     }
     i = htoki_utf8_check(value.ptr, value.len);
-    return i < value.len ? htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, option, (int64_t)i) : HTOK_OK;
+    return i < value.len ? htoki_fail_option_at(e, HTOK_REASON_TEXT_UTF8, option, i) : HTOK_OK;
 }
 
 static htok_kind htoki_check_headers(htok_error *e, const htok_header *list, size_t count)
 {
     /* The proxy's are for the proxy: in a tunnel they would take its password to the server. */
-    static const char *const reserved[] = {"Authorization",
-                                           "Host",
-                                           "Content-Length",
-                                           "Content-Type",
-                                           "Connection",
-                                           "Proxy-Connection",
-                                           "Transfer-Encoding",
-                                           "TE",
-                                           "Upgrade",
-                                           "Expect",
-                                           "Proxy-Authorization"};
+    static const char reserved[] = "Authorization\0"
+                                   "Host\0"
+                                   "Content-Length\0"
+                                   "Content-Type\0"
+                                   "Connection\0"
+                                   "Proxy-Connection\0"
+                                   "Transfer-Encoding\0"
+                                   "TE\0"
+                                   "Upgrade\0"
+                                   "Expect\0"
+                                   "Proxy-Authorization\0";
     size_t i, n;
     if (count != 0 && !list) {
-        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "headers", -1);
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "headers");
     }
     for (i = 0; i < count; i++) {
         htok_view name = htoki_text(list[i].name);
         if (!list[i].name || !list[i].value) {
-            return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "headers", -1);
+            return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "headers");
         }
         for (n = 0; n < name.len && htoki_is_token_char(name.ptr[n]); n++) {}
         if (n < name.len || name.len == 0) {
-            return htoki_fail_option(e, HTOK_REASON_HEADER_NAME, "headers", (int64_t)n);
+            return htoki_fail_option_at(e, HTOK_REASON_HEADER_NAME, "headers", n);
         }
-        if (htoki_text_in(name, reserved, HTOKI_COUNT(reserved))) {
+        if (htoki_is_listed(name, reserved)) {
             htoki_error_text(e->detail, sizeof e->detail, name);
-            return htoki_fail_option(e, HTOK_REASON_HEADER_RESERVED, "headers", -1);
+            return htoki_fail_option(e, HTOK_REASON_HEADER_RESERVED, "headers");
         }
-        if (htoki_equal_nocase(name, htoki_text("Accept-Encoding")) &&
-            !htoki_is(htoki_text(list[i].value), "identity")) {
-            return htoki_fail_option(e, HTOK_REASON_HEADER_VALUE, "headers", -1);
+        if (htoki_is_nocase(name, "Accept-Encoding") && !htoki_is(htoki_text(list[i].value), "identity")) {
+            return htoki_fail_option(e, HTOK_REASON_HEADER_VALUE, "headers");
         }
         if (htoki_check_field_value(e, htoki_text(list[i].value), "headers") != HTOK_OK) {
             return e->kind;
@@ -3005,7 +2983,7 @@ static htok_kind htoki_check_headers(htok_error *e, const htok_header *list, siz
 
 static bool htoki_has_bearer_prefix(htok_view token)
 {
-    return token.len > 7 && htoki_equal_nocase(htoki_view(token.ptr, 7), htoki_text("bearer "));
+    return token.len > 7 && htoki_is_nocase(htoki_view(token.ptr, 7), "bearer ");
 }
 
 /* The secret part of a token that may begin with "Bearer ". */
@@ -3020,17 +2998,14 @@ static htok_kind htoki_check_token(htok_error *e, htok_view token)
     htok_view secret = htoki_token_secret(token);
     size_t i;
     if (secret.len == 0 || token.len > HTOKI_VALUE_BYTES_MAX) {
-        return htoki_fail_option(e, secret.len ? HTOK_REASON_TEXT_TOO_LONG : HTOK_REASON_TEXT_EMPTY, "token",
-                                 -1);
+        return htoki_fail_option(e, secret.len ? HTOK_REASON_TEXT_TOO_LONG : HTOK_REASON_TEXT_EMPTY, "token");
     }
     for (i = 0; i < secret.len; i++) {
         if (htoki_is_control(secret.ptr[i])) {
-            return htoki_fail_option(e, HTOK_REASON_TEXT_CONTROL, "token",
-                                     (int64_t)(token.len - secret.len + i));
+            return htoki_fail_option_at(e, HTOK_REASON_TEXT_CONTROL, "token", token.len - secret.len + i);
         }
         if (secret.ptr[i] == ' ' || (unsigned char)secret.ptr[i] >= 0x80) {
-            return htoki_fail_option(e, HTOK_REASON_HEADER_VALUE, "token",
-                                     (int64_t)(token.len - secret.len + i));
+            return htoki_fail_option_at(e, HTOK_REASON_HEADER_VALUE, "token", token.len - secret.len + i);
         }
     }
     return HTOK_OK;
@@ -3041,12 +3016,12 @@ static htok_kind htoki_check_id(htok_error *e, htok_view id, const char *option)
 {
     size_t valid = htoki_utf8_check(id.ptr, id.len);
     if (id.len == 0 || id.len > HTOKI_VALUE_BYTES_MAX) {
-        return htoki_fail_option(e, id.len ? HTOK_REASON_TEXT_TOO_LONG : HTOK_REASON_TEXT_EMPTY, option, -1);
+        return htoki_fail_option(e, id.len ? HTOK_REASON_TEXT_TOO_LONG : HTOK_REASON_TEXT_EMPTY, option);
     }
     if (htoki_is(id, ".") || htoki_is(id, "..")) {
-        return htoki_fail_option(e, HTOK_REASON_ID_DOTS, option, 0);
+        return htoki_fail_option_at(e, HTOK_REASON_ID_DOTS, option, 0);
     }
-    return valid < id.len ? htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, option, (int64_t)valid) : HTOK_OK;
+    return valid < id.len ? htoki_fail_option_at(e, HTOK_REASON_TEXT_UTF8, option, valid) : HTOK_OK;
 }
 
 static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_request *r)
@@ -3054,32 +3029,32 @@ static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_r
     size_t i, characters = 0;
     htok_view name = htoki_text(r->name);
     if (!r->name || (r->scope_count != 0 && !r->scopes)) {
-        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, r->name ? "scopes" : "name", -1);
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, r->name ? "scopes" : "name");
     }
     if (name.len == 0) {
-        return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "name", -1);
+        return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "name");
     }
     i = htoki_utf8_check(name.ptr, name.len);
     if (i < name.len) {
-        return htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, "name", (int64_t)i);
+        return htoki_fail_option_at(e, HTOK_REASON_TEXT_UTF8, "name", i);
     }
     for (i = 0; i < name.len; i++) {
         characters += ((unsigned char)name.ptr[i] & 0xc0) != 0x80;
     }
     if (characters > 64) {
-        return htoki_fail_option(e, HTOK_REASON_TEXT_TOO_LONG, "name", -1);
+        return htoki_fail_option(e, HTOK_REASON_TEXT_TOO_LONG, "name");
     }
     for (i = 0; i < r->scope_count; i++) {
         htok_view scope = htoki_text(r->scopes[i]);
         size_t valid = scope.len ? htoki_utf8_check(scope.ptr, scope.len) : 0;
         if (scope.len == 0) {
-            return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "scopes", -1);
+            return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "scopes");
         }
         if (r->admin || htoki_is(scope, "admin")) {
-            return htoki_fail_option(e, HTOK_REASON_SCOPE_ADMIN, "scopes", -1);
+            return htoki_fail_option(e, HTOK_REASON_SCOPE_ADMIN, "scopes");
         }
         if (valid < scope.len) {
-            return htoki_fail_option(e, HTOK_REASON_TEXT_UTF8, "scopes", (int64_t)valid);
+            return htoki_fail_option_at(e, HTOK_REASON_TEXT_UTF8, "scopes", valid);
         }
     }
     return HTOK_OK;
@@ -3289,7 +3264,7 @@ static bool htoki_list_has(htok_view list, const char *word)
             at++;
         }
         for (end = at; end > begin && (list.ptr[end - 1] == ' ' || list.ptr[end - 1] == '\t'); end--) {}
-        if (htoki_equal_nocase(htoki_view(list.ptr + begin, end - begin), htoki_text(word))) {
+        if (htoki_is_nocase(htoki_view(list.ptr + begin, end - begin), word)) {
             return true;
         }
     }
@@ -3304,7 +3279,7 @@ static bool htoki_is_json_type(htok_view value)
     while (end < value.len && value.ptr[end] != ';' && value.ptr[end] != ' ' && value.ptr[end] != '\t') {
         end++;
     }
-    return htoki_equal_nocase(htoki_view(value.ptr, end), htoki_text("application/json"));
+    return htoki_is_nocase(htoki_view(value.ptr, end), "application/json");
 }
 
 /* True when one of the challenges in the list (RFC 9110 section 11.3) is of the scheme Basic. */
@@ -3314,7 +3289,7 @@ static bool htoki_offers_basic(htok_view list)
     for (at = 0; at <= list.len; at++) {
         char c = at < list.len ? list.ptr[at] : ',';
         if (c == ',' || c == ' ' || c == '\t') {
-            if (htoki_equal_nocase(htoki_view(list.ptr + begin, at - begin), htoki_text("Basic"))) {
+            if (htoki_is_nocase(htoki_view(list.ptr + begin, at - begin), "Basic")) {
                 return true;
             }
             begin = at + 1;
@@ -3363,13 +3338,12 @@ static htok_reason htoki_http_field(htoki_http *h)
                        : HTOK_REASON_HTTP_LENGTH;
         }
     } else if (htoki_is(name, "transfer-encoding")) {
-        if (h->has_coding || h->value_cut || !htoki_equal_nocase(value, htoki_text("chunked"))) {
+        if (h->has_coding || h->value_cut || !htoki_is_nocase(value, "chunked")) {
             return HTOK_REASON_HTTP_TRANSFER_CODING;
         }
         h->has_coding = h->chunked = true;
     } else if (htoki_is(name, "content-encoding")) {
-        h->content_coded =
-            h->content_coded || h->value_cut || !htoki_equal_nocase(value, htoki_text("identity"));
+        h->content_coded = h->content_coded || h->value_cut || !htoki_is_nocase(value, "identity");
     } else if (htoki_is(name, "connection")) {
         h->connection_close = h->connection_close || h->value_cut || htoki_list_has(value, "close");
     } else if (htoki_is(name, "content-type")) {
@@ -4137,9 +4111,9 @@ static htok_kind htoki_read_org_token(htoki_json *j, int object, htok_org_token 
             return e->kind;
         }
     }
-    out->status = htoki_equal(out->status_text, htoki_view("active", 6))    ? HTOK_TOKEN_STATUS_ACTIVE
-                  : htoki_equal(out->status_text, htoki_view("revoked", 7)) ? HTOK_TOKEN_STATUS_REVOKED
-                                                                            : HTOK_TOKEN_STATUS_OTHER;
+    out->status = htoki_is(out->status_text, "active")    ? HTOK_TOKEN_STATUS_ACTIVE
+                  : htoki_is(out->status_text, "revoked") ? HTOK_TOKEN_STATUS_REVOKED
+                                                          : HTOK_TOKEN_STATUS_OTHER;
     if (!htoki_rfc3339_parse(out->created_at, &out->created_at_ms)) {
         return htoki_fail_member(e, HTOK_REASON_MEMBER_DATE, base, "createdAt");
     }
@@ -5766,30 +5740,32 @@ static size_t htoki_bundle_read(htoki_bundle *b, unsigned char *out, size_t size
 /* Unix seconds as YYYYMMDDHHMMSS, the form in which certificates' dates compare. False when out of range. */
 static bool htoki_time_digits(int64_t unix_seconds, char text[14])
 {
-    int64_t days = unix_seconds / 86400, second = unix_seconds % 86400, year, month = 0, parts[6];
+    int32_t days, second;
+    int year, month = 1, parts[7];
     size_t i, at = 14;
     if (unix_seconds <= 0 || unix_seconds >= 253402300800) {
         return false;
     }
-    year = 1970 + days / 366;
-    while (htoki_days_from_date((int)year + 1, 1, 1) <= days) {
+    days = (int32_t)(unix_seconds / 86400);
+    second = (int32_t)(unix_seconds - (int64_t)days * 86400);
+    year = 1970 + (int)(days / 366);
+    while (htoki_days_from_date(year + 1, 1, 1) <= days) {
         year++;
     }
-    days -= htoki_days_from_date((int)year, 1, 1);
-    while (days >= htoki_days_in_month((int)year, (int)month + 1)) {
-        days -= htoki_days_in_month((int)year, (int)month + 1);
-        month++;
+    days -= htoki_days_from_date(year, 1, 1);
+    while (days >= htoki_days_in_month(year, month)) {
+        days -= htoki_days_in_month(year, month++);
     }
-    parts[0] = second % 60;
-    parts[1] = second / 60 % 60;
-    parts[2] = second / 3600;
-    parts[3] = days + 1;
-    parts[4] = month + 1;
-    parts[5] = year;
+    parts[0] = (int)(second % 60);
+    parts[1] = (int)(second / 60 % 60);
+    parts[2] = (int)(second / 3600);
+    parts[3] = (int)days + 1;
+    parts[4] = month;
+    parts[5] = year % 100;
+    parts[6] = year / 100;
     for (i = 0; i < 7; i++) {
-        int64_t two = i < 5 ? parts[i] : i == 5 ? year % 100 : year / 100;
-        text[--at] = (char)('0' + (int)(two % 10));
-        text[--at] = (char)('0' + (int)(two / 10));
+        text[--at] = (char)('0' + parts[i] % 10);
+        text[--at] = (char)('0' + parts[i] / 10);
     }
     return true;
 }
@@ -5843,7 +5819,8 @@ static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, 
         }
     }
     (void)htoki_writer_end(&w);
-    return htoki_fail_option(e, reason, "trust", reason == HTOK_REASON_TRUST_EMPTY ? -1 : (int64_t)at);
+    return reason == HTOK_REASON_TRUST_EMPTY ? htoki_fail_option(e, reason, "trust")
+                                             : htoki_fail_option_at(e, reason, "trust", at);
 }
 
 /* Reads all trusted certificates once: all must be well-formed and one or more of use. */
@@ -6728,14 +6705,14 @@ static htok_kind htoki_identity_check(htoki_identity *id, htok_error *e)
     htoki_root_key key;
     size_t at = 0;
     if (!htoki_identity_chain(id, &key, &at)) {
-        (void)htoki_fail_option(e, HTOK_REASON_CLIENT_CHAIN_MALFORMED, "client_chain", (int64_t)at);
+        (void)htoki_fail_option_at(e, HTOK_REASON_CLIENT_CHAIN_MALFORMED, "client_chain", at);
     } else {
         htok_reason reason = htoki_identity_key(id, &at);
         if (reason == HTOK_REASON_NONE && !htoki_identity_matches(id, &key)) {
             reason = HTOK_REASON_CLIENT_KEY_MISMATCH;
         }
         if (reason != HTOK_REASON_NONE) {
-            (void)htoki_fail_option(e, reason, "client_key", (int64_t)at);
+            (void)htoki_fail_option_at(e, reason, "client_key", at);
         }
     }
     htoki_identity_forget(id);
@@ -8192,7 +8169,7 @@ static htok_io htoki_net_open(void *context, const char *host, uint16_t port, ht
         return HTOK_IO_OK;
     }
     /* RFC 6761 section 6.3: this name never leaves the machine, so what http:// sends there stays on it. */
-    if (htoki_equal_nocase(htoki_text(host), htoki_text("localhost"))) {
+    if (htoki_is_nocase(htoki_text(host), "localhost")) {
         htoki_address_parse(htoki_text("::1"), &net->race->addresses[0]);
         htoki_address_parse(htoki_text("127.0.0.1"), &net->race->addresses[1]);
         net->count = 2;
@@ -9956,17 +9933,17 @@ static htok_kind htoki_check_retry(htok_error *e, htok_retry *r)
     r->exponent_thousandths = htoki_default(r->exponent_thousandths, 1500);
     r->codes = r->codes ? r->codes : "429,500,502,503,504";
     if (r->strategy != HTOK_RETRY_NONE && r->strategy != HTOK_RETRY_BACKOFF) {
-        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.strategy", -1);
+        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.strategy");
     }
     if (r->repeat != HTOK_REPEAT_IDEMPOTENT && r->repeat != HTOK_REPEAT_UNSENT &&
         r->repeat != HTOK_REPEAT_ALWAYS) {
-        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.repeat", -1);
+        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.repeat");
     }
     if (r->exponent_thousandths > 10000) {
-        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.exponent_thousandths", -1);
+        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "retry.exponent_thousandths");
     }
     if (!htoki_codes_match(r->codes, 0, &match)) {
-        return htoki_fail_option(e, HTOK_REASON_RETRY_CODES, "retry.codes", -1);
+        return htoki_fail_option(e, HTOK_REASON_RETRY_CODES, "retry.codes");
     }
     return HTOK_OK;
 }
@@ -10060,7 +10037,7 @@ static htok_kind htoki_check_sizes(htok_error *e, const htok_client_options *o)
                        : o->client_chain.len > HTOKI_PEM_BYTES_MAX      ? "client_chain"
                        : o->client_key.len > HTOKI_PEM_BYTES_MAX        ? "client_key"
                                                                         : "work_bytes";
-    return htoki_sizes_ok(o) ? HTOK_OK : htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, name, -1);
+    return htoki_sizes_ok(o) ? HTOK_OK : htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, name);
 }
 
 static htok_kind htoki_check_pins(htok_error *e, const htok_client_options *o)
@@ -10069,16 +10046,16 @@ static htok_kind htoki_check_pins(htok_error *e, const htok_client_options *o)
     unsigned char hash[32];
     size_t i;
     if (o->pin_count != 0 && !o->pins) {
-        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "pins", -1);
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "pins");
     }
     for (i = 0; i < o->pin_count; i++) {
         if (!o->pins[i] || !htoki_pin_parse(htoki_text(o->pins[i]), hash)) {
-            return htoki_fail_option(e, HTOK_REASON_PIN_MALFORMED, "pins", -1);
+            return htoki_fail_option(e, HTOK_REASON_PIN_MALFORMED, "pins");
         }
     }
     return HTOK_OK;
 #else
-    return o->pin_count ? htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "pins", -1) : HTOK_OK;
+    return o->pin_count ? htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "pins") : HTOK_OK;
 #endif
 }
 
@@ -10086,11 +10063,11 @@ static htok_kind htoki_check_proxy_secret(htok_error *e, htok_view text, const c
 {
     size_t i;
     if (text.len > HTOKI_VALUE_BYTES_MAX) {
-        return htoki_fail_option(e, HTOK_REASON_TEXT_TOO_LONG, option, HTOKI_VALUE_BYTES_MAX);
+        return htoki_fail_option_at(e, HTOK_REASON_TEXT_TOO_LONG, option, HTOKI_VALUE_BYTES_MAX);
     }
     for (i = 0; i < text.len; i++) {
         if (htoki_is_control(text.ptr[i])) {
-            return htoki_fail_option(e, HTOK_REASON_TEXT_CONTROL, option, (int64_t)i);
+            return htoki_fail_option_at(e, HTOK_REASON_TEXT_CONTROL, option, i);
         }
     }
     return HTOK_OK;
@@ -10107,26 +10084,26 @@ static htok_kind htoki_check_proxy(htok_error *e, const htok_client_options *o)
     }
     if (!HTOKI_TLS || (o->transport && o->transport->provides_tls)) {
         return htoki_fail_option(e, HTOKI_TLS ? HTOK_REASON_OPTION_CONFLICT : HTOK_REASON_HOOK_MISSING,
-                                 "proxy", -1);
+                                 "proxy");
     }
     if (!proxy->host) {
-        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "proxy.host", -1);
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "proxy.host");
     }
     host = htoki_text(proxy->host);
     if (host.len > 253 || (!htoki_address_parse(host, &address) && !htoki_host_name_ok(host))) {
-        return htoki_fail_option(e, HTOK_REASON_URL_HOST, "proxy.host", -1);
+        return htoki_fail_option(e, HTOK_REASON_URL_HOST, "proxy.host");
     }
     if (proxy->port == 0) {
-        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "proxy.port", -1);
+        return htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, "proxy.port");
     }
     if (!proxy->user) {
-        return proxy->password ? htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT, "proxy.password", -1)
+        return proxy->password ? htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT, "proxy.password")
                                : HTOK_OK;
     }
     user = htoki_text(proxy->user);
     colon = user.len ? (const char *)memchr(user.ptr, ':', user.len) : NULL;
     if (colon) {
-        return htoki_fail_option(e, HTOK_REASON_PROXY_USER, "proxy.user", (int64_t)(colon - user.ptr));
+        return htoki_fail_option_at(e, HTOK_REASON_PROXY_USER, "proxy.user", (size_t)(colon - user.ptr));
     }
     return htoki_check_proxy_secret(e, user, "proxy.user") != HTOK_OK
                ? e->kind
@@ -10137,11 +10114,11 @@ static htok_kind htoki_check_client_certificate(htok_error *e, const htok_client
 {
     if ((o->client_chain.len != 0) != (o->client_key.len != 0)) {
         return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY,
-                                 o->client_key.len == 0 ? "client_key" : "client_chain", -1);
+                                 o->client_key.len == 0 ? "client_key" : "client_chain");
     }
     return HTOKI_CLIENT_CERTIFICATE || o->client_chain.len == 0
                ? HTOK_OK
-               : htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "client_chain", -1);
+               : htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "client_chain");
 }
 
 /* What does not depend on hooks. */
@@ -10152,7 +10129,7 @@ static htok_kind htoki_check_options(htok_error *e, const htok_client_options *o
         kind = htoki_check_id(e, htoki_text(o->org_id), "org_id");
     }
     if (kind == HTOK_OK && o->token) {
-        kind = o->token_provider ? htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT, "token_provider", -1)
+        kind = o->token_provider ? htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT, "token_provider")
                                  : htoki_check_token(e, htoki_text(o->token));
     }
     if (kind == HTOK_OK) {
@@ -10205,15 +10182,15 @@ static htok_kind htoki_set_hooks(htok_client *c, htok_error *e)
         c->transport = *o->transport;
     }
     if (!c->clock.monotonic_ms) {
-        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "clock", -1);
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "clock");
     }
     if (!c->transport.open || !c->transport.connect || !c->transport.send || !c->transport.receive ||
         !c->transport.close) {
-        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "transport", -1);
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "transport");
     }
 #if HTOKI_TLS
     if (!c->entropy.fill && !c->transport.provides_tls) {
-        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "entropy", -1);
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "entropy");
     }
 #endif
     return HTOK_OK;
@@ -10283,7 +10260,7 @@ static htok_kind htoki_check_tls_options(htok_client *c, htok_error *e)
     return !c->transport.provides_tls || (o->pin_count == 0 && o->client_chain.len == 0)
                ? HTOK_OK
                : htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT,
-                                   o->pin_count != 0 ? "pins" : "client_chain", -1);
+                                   o->pin_count != 0 ? "pins" : "client_chain");
 }
 
 static htok_kind htoki_init(htok_client **client, void *memory, size_t bytes, const htok_client_options *o,
@@ -10293,13 +10270,13 @@ static htok_kind htoki_init(htok_client **client, void *memory, size_t bytes, co
     htok_retry retry = o->retry;
     htok_client *c;
     if (!memory) {
-        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "memory", -1);
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "memory");
     }
     if (htoki_check_options(e, o, &url) != HTOK_OK || htoki_check_retry(e, &retry) != HTOK_OK) {
         return e->kind;
     }
     if (bytes < htoki_block_bytes(o)) {
-        return htoki_fail_option(e, HTOK_REASON_MEMORY_TOO_SMALL, "memory", (int64_t)htoki_block_bytes(o));
+        return htoki_fail_option_at(e, HTOK_REASON_MEMORY_TOO_SMALL, "memory", htoki_block_bytes(o));
     }
     c = htoki_place(memory, o);
     c->options.retry = retry;
@@ -10321,12 +10298,12 @@ HATHORA_TOKENS_API htok_kind htok_client_init(htok_client **client, void *memory
     htok_error *e = error ? error : &local;
     htoki_error_clear(e);
     if (!client) {
-        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "client", -1);
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "client");
     }
     *client = NULL;
     htoki_fill_options(&o, options);
     if (o.trust_file) {
-        return htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT, "trust_file", -1);
+        return htoki_fail_option(e, HTOK_REASON_OPTION_CONFLICT, "trust_file");
     }
     return htoki_init(client, memory, bytes, &o, e);
 }
@@ -10345,7 +10322,7 @@ static htok_kind htoki_read_trust_file(const htok_files *files, const htok_alloc
         int64_t got;
         void *block = allocator->allocate(allocator->context, size);
         if (!block) {
-            return htoki_fail_option(e, HTOK_REASON_ALLOCATION_FAILED, "trust_file", -1);
+            return htoki_fail_option(e, HTOK_REASON_ALLOCATION_FAILED, "trust_file");
         }
         got = files->read(files->context, path, block, size, os_error);
         if (got >= 0 && (uint64_t)got <= size) {
@@ -10385,7 +10362,7 @@ static htok_kind htoki_no_trust(htok_error *e, bool reads)
         htoki_put_text(&w, "this build reads no files: set options.trust");
     }
     (void)htoki_writer_end(&w);
-    return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust", -1);
+    return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust");
 }
 
 /* Reads options->trust from trust_file. */
@@ -10407,7 +10384,7 @@ static htok_kind htoki_load_trust_file(htok_client_options *o, const htok_files 
             htoki_text(os_error ? htoki_os_error_text(os_error, HTOK_PHASE_OPTION) : "too large"));
 #endif
         htoki_put_file(e, o->trust_file);
-        return htoki_fail_option(e, HTOK_REASON_TRUST_UNREADABLE, "trust_file", -1);
+        return htoki_fail_option(e, HTOK_REASON_TRUST_UNREADABLE, "trust_file");
     }
     o->trust = htoki_view((const char *)*memory, len);
     if (htoki_trust_check(o->trust, false, 0, e) != HTOK_OK) {
@@ -10429,7 +10406,7 @@ static htok_kind htoki_load_trust(htok_client_options *o, const htok_files *file
     if (*bytes != 0) {
         *memory = allocator->allocate(allocator->context, *bytes);
         if (!*memory) {
-            return htoki_fail_option(e, HTOK_REASON_ALLOCATION_FAILED, "trust", -1);
+            return htoki_fail_option(e, HTOK_REASON_ALLOCATION_FAILED, "trust");
         }
         len = htoki_root_store_read((unsigned char *)*memory, *bytes);
         o->trust = htoki_view((const char *)*memory, len < *bytes ? len : *bytes);
@@ -10482,7 +10459,7 @@ HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok
     htoki_error_clear(e);
     memset(&allocator, 0, sizeof allocator);
     if (!client) {
-        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "client", -1);
+        return htoki_fail_option(e, HTOK_REASON_ARGUMENT_NULL, "client");
     }
     *client = NULL;
     htoki_fill_options(&o, options);
@@ -10493,11 +10470,11 @@ HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok
         allocator = *o.allocator;
     }
     if (!allocator.allocate || !allocator.release) {
-        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "allocator", -1);
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "allocator");
     }
     if (o.trust_file && (o.trust.len != 0 || *o.trust_file == '\0')) {
         return htoki_fail_option(e, o.trust.len != 0 ? HTOK_REASON_OPTION_CONFLICT : HTOK_REASON_TEXT_EMPTY,
-                                 "trust_file", -1);
+                                 "trust_file");
     }
     if (htoki_check_sizes(e, &o) != HTOK_OK) {
         return e->kind;
@@ -10513,7 +10490,7 @@ HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok
             files = *o.files;
         }
         if (o.trust_file && !files.read) {
-            return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "files", -1);
+            return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "files");
         }
         if ((o.trust_file ? htoki_load_trust_file(&o, &files, &allocator, &trust, &trust_bytes, e)
                           : htoki_load_trust(&o, &files, &allocator, &trust, &trust_bytes, e)) != HTOK_OK) {
@@ -10532,7 +10509,7 @@ HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok
     bytes = htoki_block_bytes(&o);
     block = allocator.allocate(allocator.context, bytes);
     if (!block) {
-        htoki_fail_option(e, HTOK_REASON_ALLOCATION_FAILED, "allocator", -1);
+        htoki_fail_option(e, HTOK_REASON_ALLOCATION_FAILED, "allocator");
     } else if (htoki_init(client, block, bytes, &o, e) != HTOK_OK) {
         allocator.release(allocator.context, block, bytes);
     }
@@ -10613,8 +10590,7 @@ static htok_retry htoki_call_retry(const htok_client *c, const htok_call_options
 
 static bool htoki_same_origin(const htoki_url *a, const htoki_url *b)
 {
-    return a->secure == b->secure && a->port == b->port &&
-           htoki_equal(htoki_text(a->host), htoki_text(b->host));
+    return a->secure == b->secure && a->port == b->port && htoki_is(htoki_text(a->host), b->host);
 }
 
 /* The checks of a start that all operations share; fills the request. */
@@ -10625,7 +10601,7 @@ static htok_kind htoki_prepare(htok_client *c, htoki_request *request, const hto
     const char *org_id = o->org_id ? o->org_id : c->options.org_id;
     c->retry = htoki_call_retry(c, o);
     if (!org_id) {
-        return htoki_fail_option(e, HTOK_REASON_ORG_ID_MISSING, "org_id", -1);
+        return htoki_fail_option(e, HTOK_REASON_ORG_ID_MISSING, "org_id");
     }
     if (htoki_check_id(e, htoki_text(org_id), "org_id") != HTOK_OK ||
         htoki_check_retry(e, &c->retry) != HTOK_OK ||
@@ -10641,10 +10617,10 @@ static htok_kind htoki_prepare(htok_client *c, htoki_request *request, const hto
             }
             htoki_error_text(e->detail, sizeof e->detail,
                              htoki_text("htok_client_init() looks for none: set options.trust"));
-            return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust", -1);
+            return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust");
         }
 #else
-        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "transport", -1);
+        return htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "transport");
 #endif
     }
     request->url = &c->url;
@@ -10679,9 +10655,9 @@ static htok_kind htoki_start(htok_client *c, htoki_operation operation,
     c->attempt = 0;
     request.operation = operation;
     if (operation == HTOKI_CREATE_ORG_TOKEN && !create) {
-        htoki_fail_option(&c->error, HTOK_REASON_ARGUMENT_NULL, "request", -1);
+        htoki_fail_option(&c->error, HTOK_REASON_ARGUMENT_NULL, "request");
     } else if (operation == HTOKI_REVOKE_ORG_TOKEN && !org_token_id) {
-        htoki_fail_option(&c->error, HTOK_REASON_ARGUMENT_NULL, "org_token_id", -1);
+        htoki_fail_option(&c->error, HTOK_REASON_ARGUMENT_NULL, "org_token_id");
     } else if (htoki_prepare(c, &request, options ? options : &none, &url) == HTOK_OK) {
         if (create) {
             htoki_check_create(&c->error, create);
@@ -10793,7 +10769,7 @@ HATHORA_TOKENS_API htok_kind htok_client_import_session(htok_client *client, con
         return HTOK_OK;
     }
     htoki_error_clear(&client->error);
-    return htoki_fail_option(&client->error, reason, "session", -1);
+    return htoki_fail_option(&client->error, reason, "session");
 }
 
 HATHORA_TOKENS_API htok_state htok_client_poll(htok_client *client)
@@ -10904,7 +10880,7 @@ static htok_state htoki_poll_blocking(htok_client *c)
 static htok_kind htoki_started_blocking(htok_client *c, htok_kind started)
 {
     if (started == HTOK_OK && (!HTOKI_SOCKETS || !c->transport.wait)) {
-        htoki_fail_option(&c->error, HTOK_REASON_HOOK_MISSING, "transport.wait", -1);
+        htoki_fail_option(&c->error, HTOK_REASON_HOOK_MISSING, "transport.wait");
         htoki_end(c, false);
         return c->error.kind;
     }

@@ -68,7 +68,7 @@ static void the_first_failure_wins(void **state)
                      HTOK_RESPONSE_VALIDATION_ERROR);
     assert_int_equal(htoki_fail_at(&e, HTOK_REASON_TIMEOUT, HTOK_PHASE_SEND, 9),
                      HTOK_RESPONSE_VALIDATION_ERROR);
-    assert_int_equal(htoki_fail_option(&e, HTOK_REASON_TEXT_EMPTY, "name", 3),
+    assert_int_equal(htoki_fail_option_at(&e, HTOK_REASON_TEXT_EMPTY, "name", 3),
                      HTOK_RESPONSE_VALIDATION_ERROR);
     assert_int_equal(e.reason, HTOK_REASON_JSON_SYNTAX);
     assert_int_equal(e.phase, HTOK_PHASE_JSON);
@@ -81,7 +81,7 @@ static void an_option_is_named(void **state)
     htok_error e;
     (void)state;
     htoki_error_clear(&e);
-    assert_int_equal(htoki_fail_option(&e, HTOK_REASON_TEXT_UTF8, "user_agent", 12),
+    assert_int_equal(htoki_fail_option_at(&e, HTOK_REASON_TEXT_UTF8, "user_agent", 12),
                      HTOK_INVALID_REQUEST_ERROR);
     assert_string_equal(e.path, "user_agent");
     assert_int_equal(e.phase, HTOK_PHASE_OPTION);

@@ -12,6 +12,16 @@ static bool rfc3339(const char *text, int64_t *ms)
     return ok;
 }
 
+static bool midnight(int year, int month, int day, int64_t *seconds)
+{
+    htoki_date date;
+    memset(&date, 0, sizeof date);
+    date.year = year;
+    date.month = month;
+    date.day = day;
+    return htoki_seconds_from_date(&date, seconds);
+}
+
 static bool http_date(const char *text, int this_year, int64_t *seconds)
 {
     size_t len = strlen(text);
@@ -155,14 +165,12 @@ static void every_day_of_ten_thousand_years_follows_the_one_before(void **state)
             int last = days[month - 1] + (month == 2 && leap ? 1 : 0);
             for (day = 1; day <= last; day++, wanted++) {
                 int64_t seconds = 0;
-                check(htoki_seconds_from_date(year, month, day, 0, 0, 0, &seconds) &&
-                          seconds == wanted * 86400,
-                      "%04d-%02d-%02d", year, month, day);
+                check(midnight(year, month, day, &seconds) && seconds == wanted * 86400, "%04d-%02d-%02d",
+                      year, month, day);
             }
             {
                 int64_t seconds;
-                check(!htoki_seconds_from_date(year, month, last + 1, 0, 0, 0, &seconds), "%04d-%02d-%02d",
-                      year, month, last + 1);
+                check(!midnight(year, month, last + 1, &seconds), "%04d-%02d-%02d", year, month, last + 1);
             }
         }
     }
@@ -206,7 +214,7 @@ static void all_three_forms_of_http_date_are_read(void **state)
         char text[40];
         int64_t seconds = 0, wanted = 0;
         snprintf(text, sizeof text, "Mon, 10 %s 2025 00:00:00 GMT", months[i]);
-        assert_true(htoki_seconds_from_date(2025, (int)i + 1, 10, 0, 0, 0, &wanted));
+        assert_true(midnight(2025, (int)i + 1, 10, &wanted));
         check(http_date(text, 2025, &seconds) && seconds == wanted, "%s", text);
     }
 }

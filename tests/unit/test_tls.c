@@ -1681,7 +1681,7 @@ static void every_code_has_a_name_and_a_sentence(void **state)
             check_text(name, "unknown", label);
             check_text(texts[code], "there is no description of this code", label);
         } else {
-            check((strcmp(name, "unknown") == 0) == (strncmp(texts[code], "there is no", 11) == 0),
+            check((strcmp(name, "unknown") == 0) == (strcmp(texts[code], texts[11]) == 0),
                   "%s has a name or a text alone", label);
             if (code >= BR_ERR_SEND_FATAL_ALERT) {
                 check_text(texts[code], texts[code - 256], "the same sent and received");
