@@ -175,7 +175,8 @@
      HATHORA_TOKENS_NO_BLOCKING   no blocking calls; also leaves their declarations out where it is defined
      HATHORA_TOKENS_NO_LOG        no logger
      HATHORA_TOKENS_NO_SIMD       no SSE2, also on x86-64
-     HATHORA_TOKENS_NO_STRINGS    no texts of reasons, only their numbers
+     HATHORA_TOKENS_NO_STRINGS    no sentences: reasons are numbers, and detail does not explain certificates, trust
+                                  and a proxy's refusal
 
    PORTING
      A new system is a handful of hooks: transport (five functions that must not wait), clock, entropy. With all
@@ -869,9 +870,11 @@ HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error);
 #define HTOKI_LOG 1
 #endif
 #ifdef HATHORA_TOKENS_NO_STRINGS
-#define HTOKI_STRINGS 0
+#define HTOKI_STRINGS   0
+#define HTOKI_SAY(text) ""
 #else
-#define HTOKI_STRINGS 1
+#define HTOKI_STRINGS   1
+#define HTOKI_SAY(text) text
 #endif
 
 #ifndef HATHORA_TOKENS_MAX_DEPTH
@@ -3721,25 +3724,34 @@ typedef struct htoki_tunnel {
     size_t request_bytes, sent_bytes;     /* of the whole request; handed out so far */
 } htoki_tunnel;
 
-/* Base64 (RFC 4648 section 4) of user, colon and password: RFC 7617 section 2. */
-static void htoki_put_credentials(htoki_writer *w, htok_view user, htok_view password)
+/* Base64 (RFC 4648 section 4) of up to three bytes. */
+static void htoki_put_base64(htoki_writer *w, const unsigned char *bytes, size_t len)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t len = user.len + 1 + password.len, at, i;
-    for (at = 0; at < len; at += 3) {
-        uint32_t bits = 0;
-        for (i = at; i < at + 3; i++) {
-            char c = i < user.len    ? user.ptr[i]
-                     : i == user.len ? ':'
-                     : i < len       ? password.ptr[i - user.len - 1]
-                                     : '\0';
-            bits = bits << 8 | (unsigned char)c;
-        }
-        htoki_put_char(w, digits[bits >> 18]);
-        htoki_put_char(w, digits[bits >> 12 & 63]);
-        htoki_put_char(w, at + 1 < len ? digits[bits >> 6 & 63] : '=');
-        htoki_put_char(w, at + 2 < len ? digits[bits & 63] : '=');
+    uint32_t bits = 0;
+    size_t i;
+    for (i = 0; i < 3; i++) {
+        bits = bits << 8 | (i < len ? bytes[i] : 0u);
     }
+    for (i = 0; i < 4; i++) {
+        htoki_put_char(w, i <= len ? digits[bits >> (18 - 6 * i) & 63] : '=');
+    }
+}
+
+/* Base64 of user, colon and password: RFC 7617 section 2. */
+static void htoki_put_credentials(htoki_writer *w, htok_view user, htok_view password)
+{
+    size_t len = user.len + 1 + password.len, at;
+    unsigned char three[3];
+    for (at = 0; at < len; at++) {
+        three[at % 3] = (unsigned char)(at < user.len    ? user.ptr[at]
+                                        : at == user.len ? ':'
+                                                         : password.ptr[at - user.len - 1]);
+        if (at % 3 == 2 || at + 1 == len) {
+            htoki_put_base64(w, three, at % 3 + 1);
+        }
+    }
+    htoki_wipe(three, sizeof three);
 }
 
 /* Host and port, which authority-form always has (RFC 9112 section 3.2.3). */
@@ -3814,17 +3826,17 @@ static htoki_tunnel_event htoki_tunnel_head(const htoki_tunnel *t, bool early, s
     if (h->status == 407 || h->status == 401) { /* tinyproxy says 401 to a wrong password */
         return htoki_tunnel_fail(t, e, HTOK_REASON_PROXY_AUTHENTICATION,
                                  h->challenged && !h->offers_basic
-                                     ? "it does not offer Basic, the one scheme known here"
-                                 : t->user.ptr ? "those given are refused"
-                                               : "none were given");
+                                     ? HTOKI_SAY("it does not offer Basic, the one scheme known here")
+                                 : t->user.ptr ? HTOKI_SAY("those given are refused")
+                                               : HTOKI_SAY("none were given"));
     }
     if (h->status < 200 || h->status > 299) {
         return htoki_tunnel_fail(t, e, HTOK_REASON_PROXY_REFUSED, "");
     }
     if (early || unread != 0) {
         return htoki_tunnel_fail(t, e, HTOK_REASON_PROXY_ANSWER,
-                                 early ? "it came before the request was whole"
-                                       : "bytes that nobody asked for stand behind it");
+                                 early ? HTOKI_SAY("it came before the request was whole")
+                                       : HTOKI_SAY("bytes that nobody asked for stand behind it"));
     }
     return HTOKI_TUNNEL_OPEN;
 }
@@ -5071,7 +5083,7 @@ static htoki_node htoki_der_child(htoki_der *d, unsigned tag)
 
 static void htoki_names_put(htoki_reference *r, char c)
 {
-    if (r->names_len < HTOKI_NAMES_BYTES) {
+    if (HTOKI_STRINGS && r->names_len < HTOKI_NAMES_BYTES) {
         r->names[r->names_len++] = (unsigned char)c < 0x20 || (unsigned char)c > 0x7e ? '?' : c;
     }
 }
@@ -5209,7 +5221,7 @@ static const char *const htoki_oddities[][2] = {
 static void htoki_der_oddity(htoki_der *d)
 {
     size_t i;
-    for (i = 0; i < HTOKI_COUNT(htoki_oddities); i++) {
+    for (i = 0; HTOKI_STRINGS && i < HTOKI_COUNT(htoki_oddities); i++) {
         if (htoki_der_value_is(d, htoki_oddities[i][0] + 1, (unsigned char)htoki_oddities[i][0][0])) {
             d->oddity = (unsigned char)(i + 1);
         }
@@ -5309,7 +5321,9 @@ static void htoki_der_ip_name(htoki_der *d)
     if (r->address_len == d->got && memcmp(r->address, d->value, d->got) == 0) {
         d->name_found = true;
     }
-    htoki_names_put_address(r, d->value, d->got);
+    if (HTOKI_STRINGS) {
+        htoki_names_put_address(r, d->value, d->got);
+    }
 }
 
 /* A name constraint that applies to the kind of the reference. */
@@ -5806,16 +5820,18 @@ static htok_kind htoki_trust_fail(htok_error *e, htok_reason reason, size_t at, 
                                   const char *now)
 {
     htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
-    htoki_put_text(&w, reason == HTOK_REASON_TRUST_EMPTY ? "certificates: "
-                                                         : "well-formed certificates before it: ");
-    htoki_put_decimal(&w, number);
-    if (number != 0 && reason == HTOK_REASON_TRUST_EMPTY) {
-        htoki_put_text(&w, ", all expired, limited to other uses or with another key than RSA of 2048 to "
-                           "4096 bits, P-256, P-384 or P-521");
-        if (now != NULL) {
-            htoki_put_text(&w, "; checked at ");
-            htoki_put_date(&w, now);
-            htoki_put_text(&w, " UTC");
+    if (HTOKI_STRINGS) {
+        htoki_put_text(&w, reason == HTOK_REASON_TRUST_EMPTY ? "certificates: "
+                                                             : "well-formed certificates before it: ");
+        htoki_put_decimal(&w, number);
+        if (number != 0 && reason == HTOK_REASON_TRUST_EMPTY) {
+            htoki_put_text(&w, ", all expired, limited to other uses or with another key than RSA of 2048 to "
+                               "4096 bits, P-256, P-384 or P-521");
+            if (now != NULL) {
+                htoki_put_text(&w, "; checked at ");
+                htoki_put_date(&w, now);
+                htoki_put_text(&w, " UTC");
+            }
         }
     }
     (void)htoki_writer_end(&w);
@@ -5938,6 +5954,16 @@ static const br_hash_class htoki_name_hash_vtable = {sizeof(htoki_name_hash),
 
 #define HTOKI_SEEN_PINS 4
 
+/* What else than BearSSL's code tells the fault. */
+typedef enum htoki_why {
+    HTOKI_WHY_CODE,
+    HTOKI_WHY_TOO_LONG,
+    HTOKI_WHY_SERVER_USAGE,
+    HTOKI_WHY_ISSUER_USAGE,
+    HTOKI_WHY_SERVER_IS_CA,
+    HTOKI_WHY_CONSTRAINTS
+} htoki_why;
+
 /* BearSSL's validation with ours around it. Needed from the start to the end of a handshake, and no longer.
    */
 typedef struct htoki_x509 {
@@ -5955,7 +5981,7 @@ typedef struct htoki_x509 {
     int code;        /* BearSSL's, with reason */
     htok_reason reason;
     htok_reason refusal; /* ours, if the chain is good otherwise, and why */
-    const char *why;
+    htoki_why why;
     unsigned char anchor_unfit, anchor_count, seen_count;
     bool begun, active, judged, malformed, passed, direct, pinned, anchor_pinned;
     bool expired_roots, anchor_other_id, name_ok, too_long;
@@ -6001,16 +6027,7 @@ static bool htoki_trees_refuse(const htoki_der *d)
     return d->excluded || (d->permitted_seen && !d->permitted) || d->tree_unknown;
 }
 
-/* Why a trusted certificate of the issuer's name vouches for nothing here; 0: it may. */
-static const char *const htoki_unfit[] = {
-    "",
-    "is no CA's",
-    "has expired",
-    "is not valid yet",
-    "may not, by its keyUsage or path length",
-    "is of no use: its key, its extendedKeyUsage or a critical extension",
-    "does not allow the host, by its name constraints"};
-
+/* Why a trusted certificate of the issuer's name vouches for nothing here, see htoki_put_distrust(); 0: it may. */
 static unsigned char htoki_anchor_unfit(const htoki_x509 *x, const htoki_der *root, const htoki_root_key *key,
                                         bool direct)
 {
@@ -6137,7 +6154,7 @@ static void htoki_anchors_find(htoki_x509 *x)
     x->minimal.trust_anchors_num = x->anchor_count;
 }
 
-static void htoki_x509_refuse(htoki_x509 *x, htok_reason reason, const char *why)
+static void htoki_x509_refuse(htoki_x509 *x, htok_reason reason, htoki_why why)
 {
     if (x->refusal == HTOK_REASON_NONE) {
         x->refusal = reason;
@@ -6162,15 +6179,13 @@ static void htoki_x509_judge(htoki_x509 *x)
     htoki_anchors_find(x);
     if (htoki_der_has_usages(d) && !d->server_usage) {
         htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_USAGE,
-                          server ? "its extendedKeyUsage lacks serverAuth"
-                                 : "the extendedKeyUsage of a CA in the chain lacks serverAuth");
+                          server ? HTOKI_WHY_SERVER_USAGE : HTOKI_WHY_ISSUER_USAGE);
     }
     if (server && d->ca && !x->direct) {
-        htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_USAGE, "it is a CA's certificate");
+        htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_USAGE, HTOKI_WHY_SERVER_IS_CA);
     }
     if (!server && htoki_trees_refuse(d)) {
-        htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_INVALID,
-                          "name constraints of a CA in the chain exclude the host or are of an unknown kind");
+        htoki_x509_refuse(x, HTOK_REASON_CERTIFICATE_INVALID, HTOKI_WHY_CONSTRAINTS);
     }
 }
 
@@ -6271,7 +6286,7 @@ static unsigned htoki_x509_end_chain(const br_x509_class **context)
     }
     x->reason = code == 0 ? HTOK_REASON_NONE : htoki_x509_reason(code);
     if (code != 0) { /* no refusal of ours decides */
-        x->why = x->too_long ? "more than 16 certificates lead to no trusted one" : NULL;
+        x->why = x->too_long ? HTOKI_WHY_TOO_LONG : HTOKI_WHY_CODE;
     }
     if (code == 0 && x->refusal != HTOK_REASON_NONE) {
         x->reason = x->refusal;
@@ -6298,7 +6313,6 @@ static const br_x509_class htoki_x509_vtable = {
 
 static void htoki_put_pins_seen(htoki_writer *w, const htoki_x509 *x)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t i, k;
     htoki_put_text(w, "seen:");
     for (i = 0; i < x->seen_count && i < HTOKI_SEEN_PINS; i++) {
@@ -6306,25 +6320,26 @@ static void htoki_put_pins_seen(htoki_writer *w, const htoki_x509 *x)
                           : x->seen_count > i + 1 && i == HTOKI_SEEN_PINS - 1 ? ", ..., sha256/"
                                                                               : ", sha256/");
         for (k = 0; k < 33; k += 3) {
-            const unsigned char *p = x->seen[i] + k;
-            uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | (k < 30 ? p[2] : 0u);
-            htoki_put_char(w, digits[bits >> 18]);
-            htoki_put_char(w, digits[bits >> 12 & 63]);
-            htoki_put_char(w, digits[bits >> 6 & 63]);
-            htoki_put_char(w, k < 30 ? digits[bits & 63] : '=');
+            htoki_put_base64(w, x->seen[i] + k, k < 30 ? 3 : 2);
         }
     }
 }
 
 static void htoki_put_distrust(htoki_writer *w, const htoki_x509 *x)
 {
+    static const char unfit[] = "is no CA's\0"
+                                "has expired\0"
+                                "is not valid yet\0"
+                                "may not, by its keyUsage or path length\0"
+                                "is of no use: its key, its extendedKeyUsage or a critical extension\0"
+                                "does not allow the host, by its name constraints";
     if (x->code == BR_ERR_X509_DN_MISMATCH) {
         htoki_put_text(w, "a certificate in the server's chain is not from the issuer of the one before");
     } else if (x->anchor_count != 0) {
         htoki_put_text(w, "a trusted certificate has the issuer's name, but did not sign");
     } else if (x->anchor_unfit != 0) {
         htoki_put_text(w, "the trusted certificate that may have signed ");
-        htoki_put_text(w, htoki_unfit[x->anchor_unfit]);
+        htoki_put_text(w, htoki_nth_text(unfit, x->anchor_unfit - 1u));
     } else {
         htoki_put_text(w, "the server sent ");
         htoki_put_decimal(w, x->number);
@@ -6336,8 +6351,14 @@ static void htoki_put_distrust(htoki_writer *w, const htoki_x509 *x)
 /* What is wrong with which certificate. */
 static void htoki_put_fault(htoki_writer *w, const htoki_x509 *x)
 {
-    if (x->why != NULL) {
-        htoki_put_text(w, x->why);
+    static const char whys[] =
+        "more than 16 certificates lead to no trusted one\0"
+        "its extendedKeyUsage lacks serverAuth\0"
+        "the extendedKeyUsage of a CA in the chain lacks serverAuth\0"
+        "it is a CA's certificate\0"
+        "name constraints of a CA in the chain exclude the host or are of an unknown kind";
+    if (x->why != HTOKI_WHY_CODE) {
+        htoki_put_text(w, htoki_nth_text(whys, (size_t)x->why - 1));
         return;
     }
     if (x->number > 1) {
@@ -7096,10 +7117,11 @@ static bool htoki_tls_alert_is_about_client(int code)
 /* What to add when a handshake breaks off after a CertificateRequest; or "". */
 static const char *htoki_tls_asked(const htoki_tls *t)
 {
-    return t->answer.asked == HTOKI_ASKED         ? "the server asked for a client certificate"
-           : t->answer.asked == HTOKI_ASKED_UNFIT ? "the server takes no signature by this kind of key"
-           : t->answer.asked == HTOKI_ASKED_SENT  ? "a client certificate was sent"
-                                                  : "";
+    return t->answer.asked == HTOKI_ASKED ? HTOKI_SAY("the server asked for a client certificate")
+           : t->answer.asked == HTOKI_ASKED_UNFIT
+               ? HTOKI_SAY("the server takes no signature by this kind of key")
+           : t->answer.asked == HTOKI_ASKED_SENT ? HTOKI_SAY("a client certificate was sent")
+                                                 : "";
 }
 
 static htok_reason htoki_tls_reason(const htoki_tls *t, int code)
@@ -7138,6 +7160,9 @@ static htok_kind htoki_tls_failure(htoki_tls *t, htok_phase phase, htok_error *e
     htok_reason reason = htoki_tls_reason(t, code);
     htoki_writer w = htoki_writer_make(e->detail, sizeof e->detail, 0);
     e->tls_error = code;
+    if (!HTOKI_STRINGS) {
+        return htoki_fail(e, reason, phase);
+    }
     if (t->x509 != NULL && t->x509->code == code && reason == t->x509->reason) {
         htoki_x509_detail(t->x509, &w);
     } else if (reason == HTOK_REASON_TLS_CLOSED ||
@@ -10359,7 +10384,7 @@ static htok_kind htoki_no_trust(htok_error *e, bool reads)
     if (reads || HTOKI_ROOT_STORE) {
         htoki_put_trust_places(&w);
     } else {
-        htoki_put_text(&w, "this build reads no files: set options.trust");
+        htoki_put_text(&w, HTOKI_SAY("this build reads no files: set options.trust"));
     }
     (void)htoki_writer_end(&w);
     return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust");
@@ -10616,7 +10641,7 @@ static htok_kind htoki_prepare(htok_client *c, htoki_request *request, const hto
                 return htoki_no_trust(e, HTOKI_FILES || c->options.files);
             }
             htoki_error_text(e->detail, sizeof e->detail,
-                             htoki_text("htok_client_init() looks for none: set options.trust"));
+                             htoki_text(HTOKI_SAY("htok_client_init() looks for none: set options.trust")));
             return htoki_fail_option(e, HTOK_REASON_TRUST_EMPTY, "trust");
         }
 #else
@@ -11247,6 +11272,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_RSA_BYTES_MAX
 #undef HTOKI_RSA_SIGN
 #undef HTOKI_SEEN_PINS
+#undef HTOKI_SAY
 #undef HTOKI_SESSION_SECONDS
 #undef HTOKI_SEND_BYTES
 #undef HTOKI_SMALL
