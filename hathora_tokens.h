@@ -94,7 +94,7 @@
      tokens must fit in the latter, so a list of any length streams through it. All strings in options are borrowed.
      Stack, painted and measured: on amd64 at -O2 making a client takes 4.3 KB, with a P-521 certificate of its own 5.7;
      a first list with its handshake 4.6 KB, with P-521 among the server's keys 6.0; a create and a list after that 1.7.
-     On a Cortex-M3 at -Os these are 2.6, 3.1 and 0.5 KB, with P-256 keys. Nothing recurses.
+     On a Cortex-M3 at -Os these are 2.6, 3.1 and 0.5 KB, with P-256 keys.
 
    ERRORS AND RETRIES
      A kind to branch on, a reason to tell apart, a record with the rest, a formatter that makes one line of it. The
@@ -181,6 +181,7 @@
    PORTING
      A new system is a handful of hooks: transport (five functions that must not wait), clock, entropy. With all
      rims off the core needs memcpy(), memmove(), memset(), memcmp() and memchr(), and no other function.
+     There is no recursion, no array of variable length and no floating point; int and size_t may have 16 bits.
 
    VERSIONS
      Semantic, HTOK_VERSION. 0.1.0: first version. */
@@ -1143,12 +1144,12 @@ static htok_view htoki_view(const char *ptr, size_t len)
 
 /* No text that a caller gives is longer; it keeps the loop below bounded, and compilers from calling
    strlen(). */
-enum { HTOKI_TEXT_BYTES_MAX = 1 << 24 };
+static const size_t htoki_text_bytes_max = (size_t)1 << (sizeof(size_t) > 2 ? 24 : 14);
 
 static htok_view htoki_text(const char *text)
 {
     size_t len = 0;
-    while (text && len < HTOKI_TEXT_BYTES_MAX && text[len] != '\0') {
+    while (text && len < htoki_text_bytes_max && text[len] != '\0') {
         len++;
     }
     return htoki_view(text, len);
@@ -3197,7 +3198,7 @@ typedef struct htoki_http {
     int status;
     unsigned char index;    /* position in the version, the status or the chunk size */
     unsigned char name_len; /* one more than texts->name holds: a name longer than all we look for */
-    unsigned short value_len;
+    uint16_t value_len;
     bool version_1_0, trailer, value_cut, note_cut;
     bool final; /* the final head is complete, so what follows belongs to an answer */
     bool chunked, has_length, has_coding, connection_close, content_coded;
@@ -4226,7 +4227,7 @@ static void htoki_op_begin(htoki_op *op, const htoki_request *request, const hto
     memset(op, 0, sizeof *op);
     op->request = *request;
     op->error_body_bytes = error_body_bytes;
-    op->element_bytes = element_bytes < work_bytes ? element_bytes : work_bytes;
+    op->element_bytes = element_bytes < work_bytes ? (size_t)element_bytes : work_bytes;
     op->work = (char *)work;
     op->work_bytes = work_bytes;
     op->work_used = sizeof(htoki_http_texts);
@@ -5138,7 +5139,7 @@ static void htoki_tree_byte(htoki_der *d, uint32_t at, uint32_t len, char c)
     if (!d->exact) {
         return;
     }
-    from = r->host_len - len;
+    from = r->host_len - (size_t)len;
     d->exact = htoki_lower(r->host[from + at]) == htoki_lower(c) &&
                !(at == 0 && from != 0 && c != '.' && r->host[from - 1] != '.');
 }
@@ -5167,8 +5168,8 @@ static void htoki_der_content(htoki_der *d, htoki_node node, const unsigned char
     case HTOKI_NODE_SUBJECT:
     case HTOKI_NODE_OTHER_TREE: break;
     case HTOKI_NODE_MODULUS:
-    case HTOKI_NODE_POINT: htoki_key_put(d->key, bytes, len, 0); break;
-    case HTOKI_NODE_EXPONENT: htoki_key_put(d->key, bytes, len, d->key->modulus_len); break;
+    case HTOKI_NODE_POINT: htoki_key_put(d->key, bytes, (size_t)len, 0); break;
+    case HTOKI_NODE_EXPONENT: htoki_key_put(d->key, bytes, (size_t)len, d->key->modulus_len); break;
     case HTOKI_NODE_DNS_NAME:
     case HTOKI_NODE_DNS_TREE:
         for (i = 0; i < len; i++) {
@@ -5251,7 +5252,7 @@ static unsigned char htoki_key_kind(const void *oid, size_t len)
 static void htoki_der_key_oid(htoki_der *d)
 {
     htoki_der_oddity(d);
-    d->key_kind = htoki_key_kind(d->value, d->got);
+    d->key_kind = htoki_key_kind(d->value, (size_t)d->got);
 }
 
 /* An extension must not come twice (RFC 5280 section 4.2). Those that restrict nothing here, policies because
@@ -5318,7 +5319,7 @@ static void htoki_der_ip_name(htoki_der *d)
     if (d->got != 4 && d->got != 16) {
         return;
     }
-    if (r->address_len == d->got && memcmp(r->address, d->value, d->got) == 0) {
+    if (r->address_len == d->got && memcmp(r->address, d->value, (size_t)d->got) == 0) {
         d->name_found = true;
     }
     if (HTOKI_STRINGS) {
@@ -5531,9 +5532,9 @@ static size_t htoki_der_feed(htoki_der *d, const unsigned char *bytes, size_t le
             at++;
         }
         if (d->hashing && n != 0) {
-            br_sha256_update(&d->sha, bytes + at, n);
+            br_sha256_update(&d->sha, bytes + at, (size_t)n);
         }
-        at += n;
+        at += (size_t)n;
         htoki_der_close_full(d);
     }
     return d->failed ? len : at;
@@ -6755,7 +6756,7 @@ static size_t htoki_identity_sign(const htoki_identity *id, int hash_id, unsigne
     if (id->key_kind != HTOKI_KEY_RSA) {
         return HTOKI_ECDSA_SIGN(HTOKI_EC, hash, value, &id->key.ec, data);
     }
-    need = (id->key.rsa.n_bitlen + 7) / 8;
+    need = (size_t)((id->key.rsa.n_bitlen + 7) / 8);
     return need <= size && HTOKI_RSA_SIGN(oid, value, len, &id->key.rsa, data) != 0 ? need : 0;
 }
 
@@ -9310,7 +9311,7 @@ static bool htoki_replace_stale(htok_client *c)
     c->replayed = true;
     htoki_note_effect(c);
     htoki_error_clear(&c->error);
-    c->error.attempts = c->attempt + 1;
+    c->error.attempts = (unsigned)(c->attempt + 1);
     htoki_disconnect(c);
     c->stage = HTOKI_STAGE_BEGIN;
     c->again = true;
@@ -9651,7 +9652,7 @@ static void htoki_begin_handshake(htok_client *c)
     config.record_out = c->out.buffer;
     config.record_out_size = c->out.size;
     config.scratch = c->work;
-    config.scratch_size = c->options.work_bytes;
+    config.scratch_size = (size_t)c->options.work_bytes;
     config.resume = true; /* a session of another origin is forgotten at the start of the call */
     if (!c->entropy.fill(c->entropy.context, entropy, sizeof entropy)) {
         htoki_attempt_fail(c, HTOK_REASON_ENTROPY_MISSING, HTOK_PHASE_HANDSHAKE);
@@ -9789,7 +9790,7 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     htoki_http_limits limits = htoki_limits(c);
     bool proxied = htoki_has_proxy(c);
     htoki_error_clear(&c->error);
-    c->error.attempts = c->attempt + 1;
+    c->error.attempts = (unsigned)(c->attempt + 1);
     c->sent_any = c->got_bytes = c->send_failed = false;
     c->attempt_ms = c->replayed ? c->attempt_ms : now;
     if (!htoki_take_token(c, &request)) {
@@ -9797,7 +9798,7 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
         return;
     }
     htoki_op_begin(&c->op, &request, &limits, c->options.max_error_body_bytes, c->options.max_element_bytes,
-                   c->work, c->options.work_bytes, &c->error);
+                   c->work, (size_t)c->options.work_bytes, &c->error);
     if (c->open && !htoki_idle_is_alive(c)) {
         htoki_disconnect(c);
     }
@@ -9973,15 +9974,18 @@ static htok_kind htoki_check_retry(htok_error *e, htok_retry *r)
     return HTOK_OK;
 }
 
-#define HTOKI_RECORD_BYTES  16384
-#define HTOKI_SEND_BYTES    1024
-#define HTOKI_PEM_BYTES_MAX 65536
+#define HTOKI_RECORD_BYTES 16384
+#define HTOKI_SEND_BYTES   1024
+/* Where size_t has 16 bits, what a block cannot overflow it with. */
+#define HTOKI_WORK_BYTES_MAX ((uint32_t)1 << (sizeof(size_t) > 2 ? 30 : 14))
+#define HTOKI_PEM_BYTES_MAX  (sizeof(size_t) > 2 ? 65536 : 2048)
 
 static bool htoki_sizes_ok(const htok_client_options *o)
 {
     return o->record_bytes >= 512 && o->record_bytes <= 16384 && o->send_bytes >= 512 &&
-           o->send_bytes <= 16384 && o->work_bytes >= HTOKI_WORK_BYTES_MIN && o->work_bytes <= (1u << 30) &&
-           o->client_chain.len <= HTOKI_PEM_BYTES_MAX && o->client_key.len <= HTOKI_PEM_BYTES_MAX;
+           o->send_bytes <= 16384 && o->work_bytes >= HTOKI_WORK_BYTES_MIN &&
+           o->work_bytes <= HTOKI_WORK_BYTES_MAX && o->client_chain.len <= HTOKI_PEM_BYTES_MAX &&
+           o->client_key.len <= HTOKI_PEM_BYTES_MAX;
 }
 
 static void htoki_fill_sizes(htok_client_options *o)
@@ -10029,7 +10033,7 @@ static void htoki_fill_options(htok_client_options *o, const htok_client_options
 
 static size_t htoki_block_bytes(const htok_client_options *o)
 {
-    size_t bytes = HTOKI_BLOCK_BYTES(o->work_bytes, o->record_bytes, o->send_bytes);
+    size_t bytes = HTOKI_BLOCK_BYTES((size_t)o->work_bytes, (size_t)o->record_bytes, (size_t)o->send_bytes);
 #if HTOKI_CLIENT_CERTIFICATE
     if (o->client_chain.len != 0) {
         bytes += HTOKI_BLOCK_ALIGNMENT + htoki_identity_bytes(o->client_chain.len, o->client_key.len);
@@ -10235,10 +10239,10 @@ static htok_client *htoki_place(void *memory, const htok_client_options *o)
     c->work_used = HTOKI_WORK_BYTES_MIN; /* for handshakes */
     at += HTOKI_ALIGNED(o->work_bytes);
     c->in.buffer = (unsigned char *)at;
-    c->in.size = HTOKI_RECORD_IN_BYTES(o->record_bytes);
+    c->in.size = HTOKI_RECORD_IN_BYTES((size_t)o->record_bytes);
     at += c->in.size;
     c->out.buffer = (unsigned char *)at;
-    c->out.size = HTOKI_RECORD_OUT_BYTES(o->send_bytes);
+    c->out.size = HTOKI_RECORD_OUT_BYTES((size_t)o->send_bytes);
 #if HTOKI_CLIENT_CERTIFICATE
     if (o->client_chain.len != 0) {
         at = (char *)c + HTOKI_ALIGNED((size_t)(at - (char *)c) + c->out.size);
@@ -10334,14 +10338,13 @@ HATHORA_TOKENS_API htok_kind htok_client_init(htok_client **client, void *memory
 }
 
 #if HTOKI_TLS
-enum { HTOKI_TRUST_BYTES_FIRST = 256 * 1024, HTOKI_TRUST_BYTES_MAX = 16 * 1024 * 1024 };
-
 /* Reads a file of certificates into memory of its own. False with *os_error, or 0 when it is too large. */
 static htok_kind htoki_read_trust_file(const htok_files *files, const htok_allocator *allocator,
                                        const char *path, void **memory, size_t *bytes, size_t *len,
                                        int *os_error, htok_error *e)
 {
-    size_t size = HTOKI_TRUST_BYTES_FIRST;
+    const size_t most = (size_t)16 * 1024 * 1024;
+    size_t size = (size_t)256 * 1024;
     *os_error = 0;
     for (;;) {
         int64_t got;
@@ -10357,7 +10360,7 @@ static htok_kind htoki_read_trust_file(const htok_files *files, const htok_alloc
             return HTOK_OK;
         }
         allocator->release(allocator->context, block, size);
-        if (got < 0 || size >= HTOKI_TRUST_BYTES_MAX) {
+        if (got < 0 || size >= most) {
             *memory = NULL;
             return HTOK_OK;
         }
@@ -11258,6 +11261,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_OWN_LEAN
 #undef HTOKI_OWN_NOMINMAX
 #undef HTOKI_PEM_BYTES_MAX
+#undef HTOKI_WORK_BYTES_MAX
 #undef HTOKI_PTHREADS
 #undef HTOKI_REASON_KIND
 #undef HTOKI_REASON_NAME

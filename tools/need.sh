@@ -69,6 +69,8 @@ find_lacking() {
             program g++ g++
             program clang clang
             program tcc tcc
+            program avr-gcc gcc-avr
+            test -e /usr/lib/avr/include/stdint.h || lack avr-libc
             program openssl openssl
             program curl curl ca-certificates
             program node nodejs

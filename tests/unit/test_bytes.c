@@ -29,7 +29,7 @@ static void the_text_of_null_is_empty(void **state)
 #ifndef UNIT_SMALL_MEMORY
 static void a_text_without_end_is_cut(void **state)
 {
-    size_t size = HTOKI_TEXT_BYTES_MAX;
+    size_t size = htoki_text_bytes_max;
     char *endless = (char *)malloc(size);
     (void)state;
     assert_non_null(endless);
