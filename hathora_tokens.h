@@ -1887,7 +1887,7 @@ static void htoki_put_percent_encoded(htoki_writer *w, htok_view text)
 /* Days from 1970-01-01 of a date in the proleptic Gregorian calendar, year 0 to 9999. */
 static int32_t htoki_days_from_date(int year, int month, int day)
 {
-    static const unsigned short before[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+    static const uint16_t before[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     int leap_years = year - (month <= 2 ? 1 : 0);
     int leaps = year == 0 && month <= 2 ? 0 : leap_years / 4 - leap_years / 100 + leap_years / 400 + 1;
     return (int32_t)year * 365 + leaps + before[month - 1] + day - 1 - 719528;
