@@ -136,8 +136,8 @@ distcheck:
 	rm -rf build/distcheck
 	sh tools/dist.sh build/distcheck
 	cd build/distcheck && tar -xzf *.tar.gz
-	$(MAKE) -C build/distcheck/hathora_tokens-* check
-	cd build/distcheck/hathora_tokens-* && sh tools/dist.sh && cmp build/dist/*.tar.gz ../*.tar.gz
+	cd build/distcheck/*/ && $(MAKE) check
+	cd build/distcheck/*/ && sh tools/dist.sh && cmp build/dist/*.tar.gz ../*.tar.gz
 
 build/examples/libuv_loop build/san/examples/libuv_loop: BEARSSL += -luv
 ANCHORED = build/examples/compiled_in_anchors build/san/examples/compiled_in_anchors
