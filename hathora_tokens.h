@@ -392,7 +392,7 @@ typedef struct htok_error {
     int64_t offset;            /* of the byte at fault in head, body or option text; -1 unknown */
     int64_t retry_after_ms;    /* from Retry-After (RFC 9110 section 10.2.3); -1 absent */
     char path[48];             /* JSON member path such as tokens[3].createdAt, or the option's name; or "" */
-    char detail[320];  /* a redirect's target, a wrong content type, the names in a certificate; or "" */
+    char detail[320]; /* a redirect's target, a content type, an unknown host, a certificate's names; or "" */
     htok_view message; /* ApiError's message; valid until the client's next start or close */
     htok_view body;    /* the error body as received, never that of a create; valid as message is */
 } htok_error;
@@ -9289,13 +9289,19 @@ static void htoki_attempt_fail(htok_client *c, htok_reason reason, htok_phase ph
 static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase phase, int os_error)
 {
     htoki_writer w = htoki_writer_make(c->error.detail, sizeof c->error.detail, 0);
-    const char *text = "";
+    const char *text = "", *host = "";
     bool to_proxy = htoki_has_proxy(c) && (c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_TUNNEL);
 #if HTOKI_SOCKETS
     text = htoki_os_error_text(os_error, phase);
 #endif
     c->error.os_error = os_error;
-    htoki_put_text(&w, !to_proxy ? "" : *text ? "proxy: " : "proxy");
+    if (phase == HTOK_PHASE_LOOKUP) {
+        host = to_proxy ? c->options.proxy->host : c->url.host;
+    }
+    htoki_put_text(&w, to_proxy ? "proxy" : "");
+    htoki_put_text(&w, to_proxy && (*host || *text) ? ": " : "");
+    htoki_put_text(&w, host);
+    htoki_put_text(&w, *host && *text ? ": " : "");
     htoki_put_text(&w, text);
     (void)htoki_writer_end(&w);
     htoki_attempt_fail(c, reason, phase);

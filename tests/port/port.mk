@@ -9,6 +9,7 @@
 #   LIST      yes where the tests cannot read folders
 #   LIVE      yes: the tool and the emulator are built for the target and tested over TLS; LACKS, what the programs
 #             cannot do there, as tests/live/harness.h has it for live_needs()
+#   OWN       tests of the target's own, tests/port/OWN.c, run on a terminal with the folder of the tools
 #   STRIP, SIZE   for the sizes that are shown
 # Every port also runs examples/bare_metal.c, whole calls over TLS in memory, against tests/port/memory_peer.c.
 WHAT =
@@ -28,6 +29,7 @@ WITHOUT =
 LIST = no
 LIVE = no
 LACKS =
+OWN =
 STRIP = strip
 AR = ar
 SIZE = $(patsubst %ar,%size,$(AR))
@@ -58,12 +60,12 @@ HEADERS = hathora_tokens.h $(wildcard tests/unit/*.h tests/port/*.h)
 .PHONY: programs libraries
 .DELETE_ON_ERROR:
 
-programs: $(UNITS:%=$(OUT)/tests/%$(EXE)) $(TOOLS:%=$(OUT)/real/%$(EXE)) $(OUT)/real/bare_metal$(EXE) $(OUT)/header.o
+programs: $(UNITS:%=$(OUT)/tests/%$(EXE)) $(TOOLS:%=$(OUT)/real/%$(EXE)) $(OWN:%=$(OUT)/own/%$(EXE)) $(OUT)/real/bare_metal$(EXE) $(OUT)/header.o
 
 # What cannot be made by several at once.
 libraries:
 	sh tools/need.sh build demo $(NEED)
-	@mkdir -p $(OUT)/tests $(OUT)/real
+	@mkdir -p $(OUT)/tests $(OUT)/real $(OUT)/own
 ifeq ($(SOURCE),yes)
 	sh tools/bearssl.sh $(PORT) '$(CC)' '$(AR)' $(BEARSSL_CFLAGS)
 	sh tools/source.sh cmocka
@@ -80,6 +82,9 @@ $(OUT)/tests/%$(EXE): tests/unit/%.c $(HEADERS) $(filter %.o,$(CMOCKA))
 
 $(OUT)/real/%$(EXE): tools/%.c $(HEADERS)
 	$(COMPILE) $< -o $@ $(LDFLAGS) $(BEARSSL) $(LIBS)
+
+$(OUT)/own/%$(EXE): tests/port/%.c $(filter %.o,$(CMOCKA))
+	$(COMPILE) $< -o $@ $(LDFLAGS) $(CMOCKA) $(LIBS)
 
 $(OUT)/real/bare_metal$(EXE): examples/bare_metal.c tests/port/memory_peer.c examples/board.h $(HEADERS) build/port/peer_keys.h
 	$(COMPILE) -Iexamples -Ibuild/port $< tests/port/memory_peer.c -o $@ $(LDFLAGS) $(BEARSSL) $(LIBS)

@@ -99,6 +99,14 @@ revoked board" ]; then
         count "$port: the tool over TLS" "$out/live.log" "$status"
         runs="$runs, tool and emulator over TLS"
     fi
+    own=$(value OWN)
+    if [ -n "$own" ]; then
+        sh tests/certs.sh build/certs
+        status=0
+        timeout 300 script -qec "$run $out/own/$own$exe $out/real >$out/own.log 2>&1" /dev/null </dev/null >/dev/null ||
+            status=$?
+        count "$port: its own ways" "$out/own.log" "$status"
+    fi
     row
     echo "$port: $port_passed passed, $port_failed failed, $port_skipped skipped"
     passed=$((passed + port_passed)) failed=$((failed + port_failed)) skipped=$((skipped + port_skipped))

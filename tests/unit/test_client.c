@@ -640,6 +640,8 @@ static void failures_to_connect_are_told_apart(void **state)
     start_create(&w);
     assert_int_equal(unit_finish(&w), HTOK_STATE_FAILED);
     check_error(&w, HTOK_REASON_LOOKUP_FAILED, HTOK_PHASE_LOOKUP, "look-up");
+    check(strncmp(htok_client_error(w.client)->detail, "api.hathora.dev", 15) == 0, "the host: %s",
+          htok_client_error(w.client)->detail);
     assert_int_equal(htok_client_error(w.client)->os_error, -2);
     assert_int_equal(htok_client_error(w.client)->attempts, 1);
     unit_end(&w);

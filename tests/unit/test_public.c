@@ -588,9 +588,11 @@ static void without_a_hook_for_files_none_is_read(void **state)
     assert_int_equal(e.reason, HTOK_REASON_HOOK_MISSING);
     assert_string_equal(e.path, "files");
     w.options.trust_file = NULL;
-    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
-    assert_int_equal(e.reason, HTOK_REASON_TRUST_EMPTY);
-    assert_string_equal(e.detail, "this build reads no files: set options.trust");
+    if (!UNIT_ROOT_STORE) {
+        assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+        assert_int_equal(e.reason, HTOK_REASON_TRUST_EMPTY);
+        assert_string_equal(e.detail, "this build reads no files: set options.trust");
+    }
     assert_int_equal(w.memory_state.bytes_out, 0);
 }
 
@@ -603,6 +605,9 @@ static void a_system_without_certificates_is_told_with_every_path_tried(void **s
     htok_files files;
     char line[600];
     (void)state;
+    if (UNIT_ROOT_STORE) {
+        skip();
+    }
     memset(&f, 0, sizeof f);
     files.context = &f;
     files.read = fake_read;
@@ -706,9 +711,11 @@ static void without_files_certificates_come_from_memory_alone(void **state)
     unit_begin(&w);
     w.transport.provides_tls = false;
     w.options.files = &files;
-    assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
-    assert_int_equal(e.reason, HTOK_REASON_TRUST_EMPTY);
-    check_text(e.detail, "this build reads no files: set options.trust", "detail");
+    if (!UNIT_ROOT_STORE) {
+        assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
+        assert_int_equal(e.reason, HTOK_REASON_TRUST_EMPTY);
+        check_text(e.detail, "this build reads no files: set options.trust", "detail");
+    }
     w.options.trust_file = "roots.pem";
     assert_int_equal(htok_client_create(&w.client, &w.options, &e), HTOK_INVALID_REQUEST_ERROR);
     assert_int_equal(e.reason, HTOK_REASON_HOOK_MISSING);

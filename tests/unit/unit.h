@@ -16,6 +16,13 @@
 #define UNIT_BLOCKING
 #endif
 
+/* Windows has a store of trusted certificates, so a client that is given none is not refused. */
+#ifdef _WIN32
+#define UNIT_ROOT_STORE 1
+#else
+#define UNIT_ROOT_STORE 0
+#endif
+
 #define UNIT_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- Checks. The label says which row of a table failed. ---- */
