@@ -21,6 +21,13 @@ COMMANDS = $(filter hathora-%,$(TOOLS))
 BEARSSL = -lbearssl
 CMOCKA = -lcmocka
 
+# The tool as one small file that needs no C library where it runs. No table for stack unwinding, which nothing here does.
+STATIC_CC = musl-gcc
+STATIC_AR = gcc-ar
+STATIC_FLAGS = -Os -flto=auto -ffunction-sections -fdata-sections -fno-inline-functions-called-once -fno-pic \
+    -fno-asynchronous-unwind-tables -fno-unwind-tables
+STATIC_LINK = -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code
+
 # The memory sanitizer needs a BearSSL that is built with it; see tools/bearssl.sh.
 SANITIZE_MEMORY = -O1 -g -fno-omit-frame-pointer -fsanitize=memory -fsanitize-memory-track-origins
 BEARSSL_MEMORY = build/bear-msan/libbearssl.a
@@ -47,13 +54,16 @@ COVERED = $(filter-out %_small,$(patsubst tests/unit/%.c,build/coverage/%,$(wild
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
 OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.[ch] examples/*.cpp)
 
-.PHONY: all need check coverage test-programs demo examples docs install uninstall dist distcheck longest-poll clean help
+.PHONY: all static need check coverage test-programs demo examples docs install uninstall dist distcheck longest-poll clean help
 .DELETE_ON_ERROR:
 
 all: $(addprefix build/,$(TOOLS))
 
+static: build/static/hathora-tokens
+
 help:
 	@echo 'make all       build/hathora-tokens, build/hathora-emulator and build/mkanchors'
+	@echo 'make static    the tool as one small file on musl, for any Linux of this CPU: build/static/hathora-tokens'
 	@echo 'make need      install what building, testing and linting lack (Debian)'
 	@echo 'make check     build and run all tests, plain and sanitized, and fuzz; installs what they lack'
 	@echo 'make coverage  lines and branches of the header that the plain unit tests and transcripts reach'
@@ -153,7 +163,7 @@ clean:
 	rm -rf build/hathora-* build/mkanchors build/man build/completions build/examples build/tests build/san \
 	    build/sdk build/certs build/nginx build/tinyproxy-bin build/demo \
 	    build/compile build/checks build/results build/live build/fuzz build/fuzz-msan build/lint build/msan \
-	    build/bench build/coverage build/mutate build/dist build/distcheck \
+	    build/bench build/static build/coverage build/mutate build/dist build/distcheck \
 	    build/port build/bearssl build/bear-* build/cmocka build/lwip* build/*.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
@@ -170,6 +180,15 @@ build/hathora-%: tools/hathora-%.c $(HEADERS)
 build/san/hathora-%: tools/hathora-%.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(OUR_C) $(CPPFLAGS) $(SAN_CFLAGS) -o $@ $< $(LDFLAGS) $(BEARSSL) $(LDLIBS)
+
+# As small as BearSSL's profile makes it: STATIC_KNOBS=-DHATHORA_TOKENS_SMALL.
+build/static/hathora-tokens build/static/small/hathora-tokens: tools/hathora-tokens.c $(HEADERS) tools/bearssl.sh
+	@mkdir -p $(@D)
+	sh tools/need.sh build static
+	JOBS=$(JOBS) sh tools/bearssl.sh static '$(STATIC_CC)' $(STATIC_AR) $(STATIC_FLAGS)
+	$(STATIC_CC) $(OUR_C) -isystem build/inc $(STATIC_FLAGS) $(STATIC_KNOBS) -o $@ $< build/bear-static/libbearssl.a $(STATIC_LINK)
+
+build/static/small/hathora-tokens: private STATIC_KNOBS += -DHATHORA_TOKENS_SMALL
 
 build/mkanchors: tools/mkanchors.c $(HEADERS)
 	@mkdir -p $(@D)

@@ -133,6 +133,10 @@ find_lacking() {
                 libcurl4-openssl-dev
             compiles '#include <cjson/cJSON.h>\nint main(void) { return cJSON_Parse("1") == 0; }' -lcjson libcjson-dev
             ;;
+        static)
+            program musl-gcc musl-tools
+            program gcc-ar gcc
+            ;;
         size)
             program arm-none-eabi-gcc gcc-arm-none-eabi
             test -e /usr/lib/picolibc/arm-none-eabi/include/stdio.h || lack picolibc-arm-none-eabi
@@ -157,7 +161,7 @@ find_lacking() {
             esac
             ;;
         *)
-            echo "tools/need.sh: no group $group; there are build, demo, test, coverage, mutate, lint, bench, size and source" >&2
+            echo "tools/need.sh: no group $group; there are build, demo, test, coverage, mutate, lint, bench, size, static and source" >&2
             exit 2
             ;;
         esac

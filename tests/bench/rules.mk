@@ -8,7 +8,7 @@ bench:
 	node tests/bench/bench.mjs
 
 size:
-	sh tools/need.sh build size
+	sh tools/need.sh build size static
 	$(MAKE) build/hathora-emulator build/bench/stack build/port/peer_keys.h build/certs/tls/made
 	sh tests/bench/size.sh
 

@@ -10,14 +10,12 @@ out=build/bench
 mkdir -p "$out"
 report=$out/size.md
 cm3='arm-none-eabi-gcc --specs=picolibc.specs -mcpu=cortex-m3 -mthumb'
-musl='musl-gcc -static -Os -std=c99'
 rims='-DHATHORA_TOKENS_NO_SOCKETS -DHATHORA_TOKENS_NO_CLOCK -DHATHORA_TOKENS_NO_ENTROPY -DHATHORA_TOKENS_NO_FILES'
 quiet='-DHATHORA_TOKENS_NO_STRINGS -DHATHORA_TOKENS_NO_LOG -DHATHORA_TOKENS_NO_BLOCKING'
 sections='-Os -std=c99 -ffunction-sections -fdata-sections'
 
 sh tools/bearssl.sh cortex-m3 "$cm3" arm-none-eabi-ar \
     -Os -DBR_USE_UNIX_TIME=0 -ffunction-sections -fdata-sections >"$out/bearssl.log" 2>&1
-sh tools/bearssl.sh musl musl-gcc ar -Os >>"$out/bearssl.log" 2>&1
 
 # text NAME KNOBS...: bytes of code and constants of the header's own object for Cortex-M3.
 text() {
@@ -74,16 +72,6 @@ linked() {
     arm-none-eabi-size "$out/size-$name.elf" | awk 'NR == 2 { print $1 }'
 }
 
-# tool NAME KNOBS...: bytes of the command-line tool, static and stripped.
-tool() {
-    name=$1
-    shift
-    $musl -isystem build/inc -I. "$@" tools/hathora-tokens.c build/bear-musl/libbearssl.a -o "$out/size-$name" \
-        -Wl,--gc-sections -ffunction-sections -fdata-sections
-    strip "$out/size-$name"
-    wc -c <"$out/size-$name"
-}
-
 # row WHAT BYTES LIMIT
 row() {
     if [ -z "$3" ]; then
@@ -113,8 +101,8 @@ whole=$(linked whole build/bear-cortex-m3/libbearssl.a)
 whole_small=$(linked whole-small build/bear-cortex-m3/libbearssl.a -DHATHORA_TOKENS_SMALL)
 alone=$(linked alone '')
 alone_small=$(linked alone-small '' -DHATHORA_TOKENS_SMALL)
-program=$(tool tool)
-program_small=$(tool tool-small -DHATHORA_TOKENS_SMALL)
+program=$(wc -c <build/static/hathora-tokens)
+program_small=$(wc -c <build/static/small/hathora-tokens)
 sh tests/certs.sh build/certs
 tls=build/certs/tls
 # Each prints words.
