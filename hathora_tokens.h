@@ -165,6 +165,8 @@
      HATHORA_TOKENS_MAX_DEPTH     512: nesting of JSON that is read; a level costs a bit of the client
      HATHORA_TOKENS_NO_TLS        no BearSSL; https needs a transport that provides TLS
      HATHORA_TOKENS_NO_CLIENT_CERTIFICATE  no client_chain and client_key: 8 KB of code
+     HATHORA_TOKENS_NO_PROXY      no options.proxy
+     HATHORA_TOKENS_NO_SESSIONS   no export and import of TLS sessions; a client still resumes its own
      HATHORA_TOKENS_NO_SOCKETS    no transport: options.transport is required
      HATHORA_TOKENS_NO_RESOLVER   no getaddrinfo(): numeric addresses or options.resolver only
      HATHORA_TOKENS_NO_THREADS    look-ups block inside poll
@@ -746,7 +748,7 @@ HATHORA_TOKENS_API size_t htok_client_export_session(const htok_client *client, 
    The next handshake goes on with it, without certificates, if the server still knows it; if not, the handshake is a
    whole one and nothing is lost. bytes are copied: wipe them. Errors, which a caller may well pass over, for the
    client goes on without the session: InvalidRequestError (SESSION_MALFORMED, SESSION_FOREIGN, SESSION_EXPIRED;
-   HOOK_MISSING without TLS in this build), in the place of the last call's record; during a call InvalidRequestError,
+   HOOK_MISSING where this build has none), in the place of the last call's record; during a call InvalidRequestError,
    and nothing is changed. */
 HATHORA_TOKENS_API htok_kind htok_client_import_session(htok_client *client, const void *bytes, size_t len);
 
@@ -834,6 +836,16 @@ HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error);
 #define HTOKI_CLIENT_CERTIFICATE 0
 #else
 #define HTOKI_CLIENT_CERTIFICATE 1
+#endif
+#ifdef HATHORA_TOKENS_NO_PROXY
+#define HTOKI_PROXY 0
+#else
+#define HTOKI_PROXY HTOKI_TLS
+#endif
+#ifdef HATHORA_TOKENS_NO_SESSIONS
+#define HTOKI_SESSIONS 0
+#else
+#define HTOKI_SESSIONS 1
 #endif
 #ifdef HATHORA_TOKENS_NO_SOCKETS
 #define HTOKI_SOCKETS 0
@@ -9074,7 +9086,12 @@ static bool htoki_unix_seconds(const htok_client *c, int64_t *seconds)
 /* Only https goes through the proxy; http is for loopback addresses. */
 static bool htoki_has_proxy(const htok_client *c)
 {
-    return c->url.secure && c->options.proxy;
+    return HTOKI_PROXY && c->url.secure && c->options.proxy;
+}
+
+static bool htoki_in_tunnel(const htok_client *c)
+{
+    return HTOKI_PROXY && c->stage == HTOKI_STAGE_TUNNEL;
 }
 
 #if HTOKI_TLS
@@ -9108,8 +9125,7 @@ static htoki_http_limits htoki_limits(const htok_client *c)
 
 static bool htoki_is_connecting(const htok_client *c)
 {
-    return c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_TUNNEL ||
-           c->stage == HTOKI_STAGE_HANDSHAKE;
+    return c->stage == HTOKI_STAGE_CONNECT || htoki_in_tunnel(c) || c->stage == HTOKI_STAGE_HANDSHAKE;
 }
 
 static size_t htoki_span_len(const htoki_span *s)
@@ -9169,7 +9185,7 @@ static void htoki_disconnect(htok_client *c)
 #endif
     c->transport.close(c->transport.context);
 #if HTOKI_TLS
-    if (c->stage == HTOKI_STAGE_TUNNEL) {
+    if (htoki_in_tunnel(c)) {
         htoki_wipe(c->work, sizeof(htoki_tunnel)); /* a proxy may answer with what it was sent */
     }
 #endif
@@ -9253,7 +9269,7 @@ static void htoki_attempt_failed(htok_client *c, bool keep)
     htok_error *e = &c->error;
     const htoki_http *answer = c->stage == HTOKI_STAGE_EXCHANGE ? &c->op.http : NULL;
 #if HTOKI_TLS
-    answer = c->stage == HTOKI_STAGE_TUNNEL ? &htoki_tunnel_at_hand(c)->http : answer;
+    answer = htoki_in_tunnel(c) ? &htoki_tunnel_at_hand(c)->http : answer;
 #endif
     e->retry_after_ms = answer ? htoki_http_retry_after_ms(answer, time_known, seconds) : -1;
     htoki_note_effect(c);
@@ -9290,7 +9306,7 @@ static void htoki_attempt_fail_os(htok_client *c, htok_reason reason, htok_phase
 {
     htoki_writer w = htoki_writer_make(c->error.detail, sizeof c->error.detail, 0);
     const char *text = "", *host = "";
-    bool to_proxy = htoki_has_proxy(c) && (c->stage == HTOKI_STAGE_CONNECT || c->stage == HTOKI_STAGE_TUNNEL);
+    bool to_proxy = htoki_has_proxy(c) && (c->stage == HTOKI_STAGE_CONNECT || htoki_in_tunnel(c));
 #if HTOKI_SOCKETS
     text = htoki_os_error_text(os_error, phase);
 #endif
@@ -9403,7 +9419,7 @@ static size_t htoki_output_plain(htok_client *c)
 {
     size_t len;
 #if HTOKI_TLS
-    if (c->stage == HTOKI_STAGE_TUNNEL) {
+    if (htoki_in_tunnel(c)) {
         return htoki_tunnel_output(htoki_tunnel_at_hand(c), c->out.buffer, c->out.size);
     }
 #endif
@@ -9889,7 +9905,11 @@ static htok_state htoki_poll(htok_client *c)
         case HTOKI_STAGE_BEGIN: htoki_begin_attempt(c, now); break;
         case HTOKI_STAGE_CONNECT: htoki_connect(c, now); break;
 #if HTOKI_TLS
-        case HTOKI_STAGE_TUNNEL: htoki_tunnel_exchange(c); break;
+        case HTOKI_STAGE_TUNNEL:
+            if (HTOKI_PROXY) {
+                htoki_tunnel_exchange(c);
+            }
+            break;
         case HTOKI_STAGE_HANDSHAKE: htoki_handshake(c); break;
 #endif
         default:
@@ -9926,7 +9946,7 @@ static htok_wait htoki_wait(const htok_client *c)
             wait.readable = true;
             wait.writable = htoki_span_len(&c->out) != 0;
 #if HTOKI_TLS
-            if (c->over_tls && c->stage != HTOKI_STAGE_TUNNEL) {
+            if (c->over_tls && !htoki_in_tunnel(c)) {
                 size_t len = 0;
                 htoki_tls_wire_out((htoki_tls *)&c->tls, &len);
                 wait.writable = len != 0 || htoki_span_len(&c->in) != 0;
@@ -10117,8 +10137,8 @@ static htok_kind htoki_check_proxy(htok_error *e, const htok_client_options *o)
     if (!proxy) {
         return HTOK_OK;
     }
-    if (!HTOKI_TLS || (o->transport && o->transport->provides_tls)) {
-        return htoki_fail_option(e, HTOKI_TLS ? HTOK_REASON_OPTION_CONFLICT : HTOK_REASON_HOOK_MISSING,
+    if (!HTOKI_PROXY || (o->transport && o->transport->provides_tls)) {
+        return htoki_fail_option(e, HTOKI_PROXY ? HTOK_REASON_OPTION_CONFLICT : HTOK_REASON_HOOK_MISSING,
                                  "proxy");
     }
     if (!proxy->host) {
@@ -10738,6 +10758,9 @@ static htok_reason htoki_import_session(htok_client *c, const void *bytes, size_
     int64_t seconds;
     bool known = htoki_unix_seconds(c, &seconds);
     htok_reason reason;
+    if (!HTOKI_SESSIONS) {
+        return HTOK_REASON_HOOK_MISSING;
+    }
     (void)htoki_url_parse(htoki_text(c->options.server_url), &url, &ignored); /* which was checked at init */
     htoki_session_binding(c, &url, binding);
     reason = htoki_session_check(binding, known, seconds, (const unsigned char *)bytes, bytes ? len : 0);
@@ -10778,8 +10801,8 @@ HATHORA_TOKENS_API size_t htok_client_export_session(const htok_client *client, 
     size_t len = 0;
 #if HTOKI_TLS
     int64_t seconds;
-    if (client && buffer && size >= HTOK_SESSION_BYTES && htoki_unix_seconds(client, &seconds) &&
-        htoki_tls_resumable(&client->tls, seconds)) {
+    if (HTOKI_SESSIONS && client && buffer && size >= HTOK_SESSION_BYTES &&
+        htoki_unix_seconds(client, &seconds) && htoki_tls_resumable(&client->tls, seconds)) {
         unsigned char binding[32];
         htoki_session_binding(client, &client->url, binding);
         len = htoki_tls_export(&client->tls, binding, (unsigned char *)buffer) ? HTOK_SESSION_BYTES : 0;
@@ -11268,6 +11291,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_OWN_NOMINMAX
 #undef HTOKI_PEM_BYTES_MAX
 #undef HTOKI_WORK_BYTES_MAX
+#undef HTOKI_PROXY
 #undef HTOKI_PTHREADS
 #undef HTOKI_REASON_KIND
 #undef HTOKI_REASON_NAME
@@ -11283,6 +11307,7 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_RSA_SIGN
 #undef HTOKI_SEEN_PINS
 #undef HTOKI_SAY
+#undef HTOKI_SESSIONS
 #undef HTOKI_SESSION_SECONDS
 #undef HTOKI_SEND_BYTES
 #undef HTOKI_SMALL

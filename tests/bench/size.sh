@@ -12,6 +12,7 @@ report=$out/size.md
 cm3='arm-none-eabi-gcc --specs=picolibc.specs -mcpu=cortex-m3 -mthumb'
 rims='-DHATHORA_TOKENS_NO_SOCKETS -DHATHORA_TOKENS_NO_CLOCK -DHATHORA_TOKENS_NO_ENTROPY -DHATHORA_TOKENS_NO_FILES'
 quiet='-DHATHORA_TOKENS_NO_STRINGS -DHATHORA_TOKENS_NO_LOG -DHATHORA_TOKENS_NO_BLOCKING'
+features='-DHATHORA_TOKENS_NO_CLIENT_CERTIFICATE -DHATHORA_TOKENS_NO_PROXY -DHATHORA_TOKENS_NO_SESSIONS'
 sections='-Os -std=c99 -ffunction-sections -fdata-sections'
 
 sh tools/bearssl.sh cortex-m3 "$cm3" arm-none-eabi-ar \
@@ -59,6 +60,29 @@ rooms() {
         END { for (room in bytes) print bytes[room], room }' | sort -rn
 }
 
+# parts: what the object with everything on is made of; the lists of names and sentences are the arrays of those names.
+parts() {
+    {
+        arm-none-eabi-size -A "$out/size-all.o"
+        arm-none-eabi-nm -S -t d "$out/size-all.o"
+    } | awk '
+        /^\.text/ { code += $2 }
+        /^\.rodata/ && /\.str[0-9]/ { literals += $2 }
+        /^\.rodata/ && !/\.str[0-9]/ { constants += $2 }
+        $3 == "r" && $4 ~ /^(texts|names|errors|alerts)\./ { lists += $2 }
+        END {
+            printf "Of the Cortex-M3 build with everything on, %d bytes are code, %d lists of names and sentences (reasons, ", code, lists
+            printf "TLS errors and alerts), %d texts between the code, %d other tables.\n", literals, constants - lists
+        }'
+}
+
+# saved KNOB...: how many bytes less the header takes with each of these knobs alone.
+saved() {
+    for knob in "$@"; do
+        echo "\`$knob\` $((all - $(text knob "-DHATHORA_TOKENS_$knob")))"
+    done | awk '{ list = list (list ? ", " : "") $0 } END { print "Left out, each alone, they save: " list "." }'
+}
+
 # linked NAME LIBRARY KNOBS...: bytes of the example for boards, linked; without a library its functions are left out.
 linked() {
     name=$1 library=$2
@@ -96,6 +120,7 @@ board_stack() {
 
 all=$(text all)
 less=$(text less $quiet)
+least=$(text least $quiet $features)
 core=$(text core -DHATHORA_TOKENS_NO_TLS $quiet)
 whole=$(linked whole build/bear-cortex-m3/libbearssl.a)
 whole_small=$(linked whole-small build/bear-cortex-m3/libbearssl.a -DHATHORA_TOKENS_SMALL)
@@ -117,7 +142,8 @@ test $# -eq 13
     echo '|---|---|---|---|'
     row 'Cortex-M3: header and jsmn, everything on' "$all" 20480
     row 'the same without texts, logger and blocking calls' "$less" 14336
-    row 'the same without TLS, for a transport that brings its own' "$core" ''
+    row 'the same without client certificates, proxies and kept sessions' "$least" ''
+    row 'without TLS, texts, logger and blocking calls, for a transport that brings its own' "$core" ''
     row 'command-line tool, musl, static, stripped' "$program" 204800
     row 'client block, 16 KiB records' "$1" 28672
     row 'client block, `record_bytes` and `send_bytes` 512' "$2" 12288
@@ -134,6 +160,11 @@ test $# -eq 13
     echo '|---|---|---|'
     echo "| default | $whole, $((whole - alone)) | $program |"
     echo "| \`HATHORA_TOKENS_SMALL\` | $whole_small, $((whole_small - alone_small)) | $program_small |"
+    echo
+    {
+        parts
+        saved NO_STRINGS NO_LOG NO_BLOCKING NO_CLIENT_CERTIFICATE NO_PROXY NO_SESSIONS NO_TLS
+    } | fold -s -w 118 | sed 's/ $//'
     echo
     rooms | awk '{ n = $1; sub(/^[^ ]+ /, ""); list = list (list ? ", " : "") $0 " " n }
         END { print "Of the Cortex-M3 code, without constants and texts: " list "." }' | fold -s -w 118 | sed 's/ $//'

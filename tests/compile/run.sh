@@ -89,8 +89,8 @@ ok "libraries by the path that the user names" "gcc -std=c99 $warn -I. \
     -c $here/implement.c -o $out/paths.o"
 
 # Knobs, alone and together.
-knobs='NO_SOCKETS NO_RESOLVER NO_THREADS NO_TLS NO_CLIENT_CERTIFICATE NO_FILES NO_CLOCK NO_ENTROPY NO_STDLIB NO_STRINGS
-    NO_LOG NO_BLOCKING NO_SIMD SMALL'
+knobs='NO_SOCKETS NO_RESOLVER NO_THREADS NO_TLS NO_CLIENT_CERTIFICATE NO_PROXY NO_SESSIONS NO_FILES NO_CLOCK NO_ENTROPY NO_STDLIB
+    NO_STRINGS NO_LOG NO_BLOCKING NO_SIMD SMALL'
 every=
 for knob in $knobs; do
     every="$every -DHATHORA_TOKENS_$knob"
@@ -109,8 +109,8 @@ done
 ok "tcc every knob" "tcc -I. $every -c $here/implement.c -o $out/tcc-every.o"
 ok "every knob: missing hooks are named" \
     "gcc -std=c99 $warn -I. $every $here/hooks_missing.c -o $out/hooks_missing && $out/hooks_missing"
-ok "no client certificate: the option is refused" "gcc -std=c99 $warn -I. -DHATHORA_TOKENS_NO_CLIENT_CERTIFICATE \
-    $here/left_out.c -lbearssl -o $out/left_out && $out/left_out"
+ok "what is left out is refused" "gcc -std=c99 $warn -I. -DHATHORA_TOKENS_NO_CLIENT_CERTIFICATE \
+    -DHATHORA_TOKENS_NO_PROXY -DHATHORA_TOKENS_NO_SESSIONS $here/left_out.c -lbearssl -o $out/left_out && $out/left_out"
 ok "own assertion" "gcc -std=c99 $posix $warn -I. -c $here/implement_assert.c -o $out/assert.o"
 ok "own linkage" "gcc -std=c99 $warn -I. '-DHATHORA_TOKENS_API=__attribute__((visibility(\"hidden\"))) extern' \
     $here/use_a.c $here/use_b.c $here/implement.c -lbearssl -o $out/hidden && $out/hidden"
