@@ -11,6 +11,7 @@
 #             cannot do there, as tests/live/harness.h has it for live_needs()
 #   OWN       tests of the target's own, tests/port/OWN.c, run on a terminal with the folder of the tools
 #   STRIP, SIZE   for the sizes that are shown
+#   LWIP      yes: examples/lwip_loop.c runs too, over lwIP
 # Every port also runs examples/bare_metal.c, whole calls over TLS in memory, against tests/port/memory_peer.c.
 WHAT =
 NEED =
@@ -28,6 +29,7 @@ ARGUMENT =
 WITHOUT =
 LIST = no
 LIVE = no
+LWIP = no
 LACKS =
 OWN =
 STRIP = strip
@@ -60,7 +62,8 @@ HEADERS = hathora_tokens.h $(wildcard tests/unit/*.h tests/port/*.h)
 .PHONY: programs libraries
 .DELETE_ON_ERROR:
 
-programs: $(UNITS:%=$(OUT)/tests/%$(EXE)) $(TOOLS:%=$(OUT)/real/%$(EXE)) $(OWN:%=$(OUT)/own/%$(EXE)) $(OUT)/real/bare_metal$(EXE) $(OUT)/header.o
+programs: $(UNITS:%=$(OUT)/tests/%$(EXE)) $(TOOLS:%=$(OUT)/real/%$(EXE)) $(OWN:%=$(OUT)/own/%$(EXE)) $(OUT)/real/bare_metal$(EXE) \
+    $(if $(filter yes,$(LWIP)),$(OUT)/real/lwip_loop$(EXE)) $(OUT)/header.o
 
 # What cannot be made by several at once.
 libraries:
@@ -69,6 +72,9 @@ libraries:
 ifeq ($(SOURCE),yes)
 	sh tools/bearssl.sh $(PORT) '$(CC)' '$(AR)' $(BEARSSL_CFLAGS)
 	sh tools/source.sh cmocka
+endif
+ifeq ($(LWIP),yes)
+	sh tools/source.sh lwip
 endif
 	@test -f build/port/peer_keys.h || sh tests/port/peer-keys.sh build/port/peer_keys.h
 	find tests/transcripts -name '*.txt' | sed 's|^tests/transcripts/||; s|\.txt$$||' | LC_ALL=C sort >$(OUT)/transcripts.list
@@ -88,6 +94,17 @@ $(OUT)/own/%$(EXE): tests/port/%.c $(filter %.o,$(CMOCKA))
 
 $(OUT)/real/bare_metal$(EXE): examples/bare_metal.c tests/port/memory_peer.c examples/board.h $(HEADERS) build/port/peer_keys.h
 	$(COMPILE) -Iexamples -Ibuild/port $< tests/port/memory_peer.c -o $@ $(LDFLAGS) $(BEARSSL) $(LIBS)
+
+# lwIP's warnings are its own.
+$(OUT)/lwip/liblwip.a: tests/lwip/lwipopts.h tests/lwip/arch/cc.h
+	@mkdir -p $(@D)
+	cd $(@D) && $(CC) $(STD) $(CFLAGS) -w -I$(CURDIR)/tests/lwip -I$(CURDIR)/build/lwip/src/include \
+	    -c $(CURDIR)/build/lwip/src/core/*.c $(CURDIR)/build/lwip/src/core/ipv4/*.c && $(AR) -rcs liblwip.a *.o
+
+$(OUT)/real/lwip_loop$(EXE): examples/lwip_loop.c examples/lwip_transport.h tests/lwip/network.c tests/port/memory_peer.c \
+    examples/board.h $(HEADERS) build/port/peer_keys.h $(OUT)/lwip/liblwip.a
+	$(COMPILE) -Iexamples -Ibuild/port -Itests/lwip -isystem build/lwip/src/include $< tests/lwip/network.c \
+	    tests/port/memory_peer.c -o $@ $(LDFLAGS) $(OUT)/lwip/liblwip.a $(BEARSSL) $(LIBS)
 
 $(OUT)/header.o: tests/compile/implement.c $(HEADERS)
 	$(COMPILE) $(KNOBS) -c $< -o $@

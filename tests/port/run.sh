@@ -34,6 +34,20 @@ count() {
     port_passed=$((port_passed + p)) port_failed=$((port_failed + f)) port_skipped=$((port_skipped + s))
 }
 
+# board EXAMPLE OUTPUT: an example for boards, which must print this.
+board() {
+    status=0
+    # shellcheck disable=SC2086
+    timeout 120 $run "$out/real/$1$exe" >"$out/$1.log" 2>&1 </dev/null || status=$?
+    if [ "$status" -eq 0 ] && [ "$(tr -d '\r' <"$out/$1.log")" = "$2" ]; then
+        port_passed=$((port_passed + 1))
+    else
+        echo "$port: $1 ended with status $status"
+        cat "$out/$1.log"
+        port_failed=$((port_failed + 1))
+    fi
+}
+
 # wrap TOOL: a script under the tool's name that runs the target's program, where that takes more than its name.
 wrap() {
     if [ -n "$run" ]; then
@@ -79,16 +93,11 @@ one() {
     for name in $units; do
         count "$port: $name" "$out/tests/$name.log" "$(cat "$out/tests/$name.status")"
     done
-    status=0
-    # shellcheck disable=SC2086
-    timeout 120 $run "$out/real/bare_metal$exe" >"$out/bare_metal.log" 2>&1 </dev/null || status=$?
-    if [ "$status" -eq 0 ] && [ "$(tr -d '\r' <"$out/bare_metal.log")" = "active  board
-revoked board" ]; then
-        port_passed=$((port_passed + 1))
-    else
-        echo "$port: bare_metal ended with status $status"
-        cat "$out/bare_metal.log"
-        port_failed=$((port_failed + 1))
+    board bare_metal 'active  board
+revoked board'
+    if [ "$(value LWIP)" = yes ]; then
+        board lwip_loop 'created org-token-1
+listed board'
     fi
     runs="unit tests, transcripts, whole calls over TLS in memory"
     if [ "$(value LIVE)" = yes ]; then
