@@ -2083,8 +2083,23 @@ typedef enum htoki_scan_state {
     HTOKI_S_DONE
 } htoki_scan_state;
 
+#if HTOKI_SHORTCUTS
+/* A value's text without blanks and without the insides of strings, and where each byte of it is in the value. */
+enum { HTOKI_OUTLINE_BYTES = 256 };
+
+typedef struct htoki_outline {
+    uint64_t begin; /* of the value in the whole text */
+    size_t len;
+    char text[HTOKI_OUTLINE_BYTES];
+    uint16_t at[HTOKI_OUTLINE_BYTES];
+} htoki_outline;
+#endif
+
 typedef struct htoki_scan {
     uint64_t offset; /* of the next byte in the whole text */
+#if HTOKI_SHORTCUTS
+    htoki_outline *outline; /* of the value at hand; NULL: not wanted, or too large */
+#endif
     htoki_scan_state state;
     htok_reason reason; /* with HTOKI_SCAN_ERROR, which stays */
     unsigned depth;     /* containers open around the value at hand */
@@ -2335,15 +2350,47 @@ static inline size_t htoki_plain_run(const char *bytes, size_t len)
     return at;
 }
 
-/* The inside of a string, as far as nothing needs a look. */
-static size_t htoki_scan_string(htoki_scan *s, const char *bytes, size_t len)
+#if HTOKI_SHORTCUTS
+/* An outline of the value that begins with the next byte, until it is taken away. */
+static void htoki_scan_outline(htoki_scan *s, htoki_outline *o)
 {
-    size_t at = htoki_plain_run(bytes, len);
+    o->begin = s->offset;
+    o->len = 0;
+    s->outline = o;
+}
+
+/* Adds up to three bytes, which are at the place given in the value; drops the outline where they are too many. */
+static inline void htoki_outline_add(htoki_outline **outline, const char *bytes, uint64_t place, bool three)
+{
+    htoki_outline *o = *outline;
+    size_t n = o->len;
+    if (n > HTOKI_OUTLINE_BYTES - 3 || place > UINT16_MAX - 3) {
+        *outline = NULL;
+        return;
+    }
+    o->at[n] = (uint16_t)place;
+    o->text[n] = bytes[0];
+    if (three) {
+        o->at[n + 1] = (uint16_t)(place + 1);
+        o->at[n + 2] = (uint16_t)(place + 2);
+        memcpy(o->text + n, bytes, 3);
+    }
+    o->len = n + (three ? 3 : 1);
+}
+#endif
+
+/* The inside of a string, as far as nothing needs a look. */
+static size_t htoki_scan_string(htoki_scan *s, const char *bytes, size_t at, size_t len)
+{
+    at += htoki_plain_run(bytes + at, len - at);
 #if HTOKI_SHORTCUTS
     /* On into the next string, where but a colon or a comma stands between two of which nobody is told. */
     if (s->depth > s->watch) {
         char next = s->is_key ? ':' : ',', change = htoki_scan_in_object(s) ? ':' ^ ',' : 0;
         while (len - at > 2 && bytes[at] == '"' && bytes[at + 1] == next && bytes[at + 2] == '"') {
+            if (s->outline) {
+                htoki_outline_add(&s->outline, bytes + at, s->offset + at - s->outline->begin, true);
+            }
             next = (char)(next ^ change);
             at += 3;
             at += htoki_plain_run(bytes + at, len - at);
@@ -2367,19 +2414,20 @@ static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t
     }
     while (at < len && event == HTOKI_SCAN_MORE) {
         char c = bytes[at];
+        bool outside = true; /* of strings */
         if (s->state == HTOKI_S_STRING) {
-            at += htoki_scan_string(s, bytes + at, len - at);
+            at = htoki_scan_string(s, bytes, at, len);
             if (at == len) {
                 break;
             }
+            outside = bytes[at] == '"';
             event = htoki_scan_string_byte(s, (unsigned char)bytes[at]);
         } else if (s->state < HTOKI_S_STRING || s->state == HTOKI_S_DONE) {
-            bool first = s->state <= HTOKI_S_KEY && c != ']' && c != '}';
             if (c == ' ' || c == '\n' || c == '\r' || c == '\t') {
                 at++;
                 continue;
             }
-            if (first && s->depth <= s->watch && !s->begun) {
+            if (s->depth <= s->watch && !s->begun && s->state <= HTOKI_S_KEY && c != ']' && c != '}') {
                 s->is_key = s->state == HTOKI_S_KEY || s->state == HTOKI_S_KEY_OR_END;
                 s->begun = true;
                 event = HTOKI_SCAN_BEGIN;
@@ -2387,6 +2435,7 @@ static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t
             }
             event = htoki_scan_between(s, c);
         } else if (s->state < HTOKI_S_LITERAL) {
+            outside = false;
             event = htoki_scan_in_string(s, c);
         } else if (s->state == HTOKI_S_LITERAL) {
             event = c != *s->literal        ? htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX)
@@ -2404,6 +2453,13 @@ static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t
             }
             s->state = next;
         }
+#if HTOKI_SHORTCUTS
+        if (s->outline && outside) {
+            htoki_outline_add(&s->outline, bytes + at, s->offset + at - s->outline->begin, false);
+        }
+#else
+        (void)outside;
+#endif
         at += event == HTOKI_SCAN_ERROR ? 0 : 1;
     }
     s->offset += at;
@@ -2542,7 +2598,8 @@ typedef struct htoki_json {
     size_t buffer_bytes, used; /* used: from the beginning, as far as anything was written */
     htoki_jsmntok *tokens;
     int count;
-    bool escapes; /* the text has some */
+    bool escapes;  /* the text has some */
+    bool outlined; /* the tokens are by the outline, so the outlines are still whole */
 } htoki_json;
 
 /* What a value's first character says of its type: '{' '[' '"' 'b'ool 'n'ull '0' number, or NUL for none. */
@@ -2566,93 +2623,93 @@ static size_t htoki_align(size_t value, size_t alignment)
 
 #if HTOKI_SHORTCUTS
 /* jsmn takes a dozen instructions for each byte of a string, of which the scanner has seen all. So it is given the
-   outline of an element: its text without blanks and without the insides of strings. */
-enum { HTOKI_OUTLINE_BYTES = 256 };
+   outline of an element. Most elements of a list have the outline of the one before, and so its tokens, but for their
+   places. */
+enum { HTOKI_KNOWN_BYTES = 128, HTOKI_KNOWN_TOKENS = 40 };
 
-typedef struct htoki_outline {
-    size_t len;
-    char text[HTOKI_OUTLINE_BYTES];
-    uint16_t at[HTOKI_OUTLINE_BYTES]; /* where each of its bytes is in the element */
-} htoki_outline;
+/* Room for the outline of the element at hand, and what is known of the one before. */
+typedef struct htoki_outlines {
+    htoki_outline outline;
+    size_t known; /* bytes of the outline before; 0: none */
+    int count;
+    char text[HTOKI_KNOWN_BYTES];
+    htoki_jsmntok tokens[HTOKI_KNOWN_TOKENS];
+} htoki_outlines;
 
-/* The place of the quote that ends the string whose inside begins at the place given; len when there is none. */
-static size_t htoki_json_string_end(const char *text, size_t len, size_t at)
+/* Moves an outline's tokens to their places in the text. */
+static void htoki_outline_place(const htoki_outline *o, htoki_jsmntok *tokens, int count)
 {
-    at += htoki_plain_run(text + at, len - at);
-    while (at < len && text[at] != '"') {
-        at += text[at] == '\\' && len - at > 1 ? 2 : 1;
-        at += htoki_plain_run(text + at, len - at);
-    }
-    return at;
-}
-
-/* False when the element is too large. */
-static bool htoki_outline_make(htoki_outline *o, const char *text, size_t len)
-{
-    size_t at = 0, n = 0;
-    if (len > UINT16_MAX) {
-        return false;
-    }
-    for (at = 0; at < len; at++) {
-        char c = text[at];
-        if ((unsigned char)c <= ' ') {
-            continue;
-        }
-        if (n > HTOKI_OUTLINE_BYTES - 2) {
-            return false;
-        }
-        o->text[n] = c;
-        o->at[n++] = (uint16_t)at;
-        if (c == '"') {
-            at = htoki_json_string_end(text, len, at + 1);
-            o->text[n] = c;
-            o->at[n++] = (uint16_t)at;
-        }
-    }
-    o->len = n;
-    return true;
-}
-
-/* As jsmn_parse(), of a text that was checked. */
-static int htoki_json_tokenize(htoki_jsmn_parser *parser, const char *text, size_t len, htoki_jsmntok *tokens,
-                               unsigned room)
-{
-    htoki_outline o;
-    int count, i;
-    if (!htoki_outline_make(&o, text, len)) {
-        return htoki_jsmn_parse(parser, text, len, tokens, room);
-    }
-    count = htoki_jsmn_parse(parser, o.text, o.len, tokens, room);
-    for (i = 0; i < count; i++) {
-        htoki_jsmntok *t = &tokens[i];
+    htoki_jsmntok *t = tokens;
+    for (; t < tokens + count; t++) {
         if (t->type == HTOKI_JSMN_STRING) { /* an empty one */
-            t->start = o.at[t->start - 1] + 1;
-            t->end = o.at[t->end];
+            t->start = o->at[t->start - 1] + 1;
+            t->end = o->at[t->end];
         } else {
-            t->start = o.at[t->start];
-            t->end = o.at[t->end - 1] + 1;
+            t->start = o->at[t->start];
+            t->end = o->at[t->end - 1] + 1;
         }
     }
-    return count;
 }
-#else
-#define htoki_json_tokenize htoki_jsmn_parse
-#endif
 
-/* Tokenizes the first len bytes of the buffer, which htoki_scan has found to be one whole object, and which
-   must begin at an address that is aligned for a pointer. False when the tokens do not fit behind it. */
-static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, size_t len)
+/* Tokenizes by the outline. False when its tokens do not fit in front of the outlines. */
+static bool htoki_json_by_outline(htoki_json *j, htoki_outlines *o)
 {
     htoki_jsmn_parser parser;
+    const char *begin = (const char *)(void *)j->tokens, *end = (const char *)(void *)o;
+    size_t most = begin < end ? (size_t)(end - begin) / sizeof(htoki_jsmntok) : 0;
+    if (o->known != 0 && o->known == o->outline.len && memcmp(o->text, o->outline.text, o->known) == 0 &&
+        (size_t)o->count <= most) {
+        j->count = o->count;
+        memcpy(j->tokens, o->tokens, (size_t)o->count * sizeof *o->tokens);
+    } else {
+        htoki_jsmn_init(&parser);
+        j->count =
+            most == 0 ? 0
+                      : htoki_jsmn_parse(&parser, o->outline.text, o->outline.len, j->tokens, (unsigned)most);
+        o->known = 0;
+        if (j->count > 0 && j->count <= HTOKI_KNOWN_TOKENS && o->outline.len <= HTOKI_KNOWN_BYTES) {
+            o->known = o->outline.len;
+            o->count = j->count;
+            memcpy(o->text, o->outline.text, o->known);
+            memcpy(o->tokens, j->tokens, (size_t)o->count * sizeof *o->tokens);
+        }
+    }
+    htoki_outline_place(&o->outline, j->tokens, j->count);
+    return j->count > 0;
+}
+#else
+typedef void htoki_outlines;
+#endif
+
+static bool htoki_json_by_text(htoki_json *j, size_t len)
+{
+    htoki_jsmn_parser parser;
+    size_t begin = (size_t)((char *)(void *)j->tokens - j->text);
+    size_t room = begin < j->buffer_bytes ? (j->buffer_bytes - begin) / sizeof(htoki_jsmntok) : 0;
+    htoki_jsmn_init(&parser);
+    j->count = room == 0 ? 0 : htoki_jsmn_parse(&parser, j->text, len, j->tokens, (unsigned)room);
+    return j->count > 0;
+}
+
+/* Tokenizes the first len bytes of the buffer, which htoki_scan has found to be one whole object, and which
+   must begin at an address that is aligned for a pointer. False when the tokens do not fit behind it. The outlines, in
+   the buffer behind the text, hold that of the text; NULL: there is none. */
+static bool htoki_json_parse(htoki_json *j, char *buffer, size_t buffer_bytes, size_t len,
+                             htoki_outlines *outlines)
+{
     size_t begin = htoki_align(len, sizeof(void *));
-    size_t room = begin < buffer_bytes ? (buffer_bytes - begin) / sizeof(htoki_jsmntok) : 0;
     j->text = buffer;
     j->buffer_bytes = buffer_bytes;
     j->escapes = memchr(buffer, '\\', len) != NULL;
     j->tokens = (htoki_jsmntok *)(void *)(buffer + begin);
-    htoki_jsmn_init(&parser);
-    j->count = room == 0 ? 0 : htoki_json_tokenize(&parser, buffer, len, j->tokens, (unsigned)room);
-    j->used = j->count > 0 ? begin + (size_t)j->count * sizeof(htoki_jsmntok) : buffer_bytes;
+#if HTOKI_SHORTCUTS
+    j->outlined = outlines && htoki_json_by_outline(j, outlines);
+    j->used = j->outlined || htoki_json_by_text(j, len) ? begin + (size_t)j->count * sizeof(htoki_jsmntok)
+                                                        : buffer_bytes;
+#else
+    (void)outlines;
+    j->used = htoki_json_by_text(j, len) ? begin + (size_t)j->count * sizeof(htoki_jsmntok) : buffer_bytes;
+#endif
     return j->count > 0;
 }
 
@@ -2671,10 +2728,12 @@ static char htoki_json_token_type(const htoki_json *j, int token)
 /* The token after this one and all that is inside it. */
 static int htoki_json_next(const htoki_json *j, int token)
 {
-    int end = j->tokens[token].end;
+    const htoki_jsmntok *t = &j->tokens[token];
+    int end = t->end;
     do {
         token++;
-    } while (token < j->count && j->tokens[token].start < end);
+        t++;
+    } while (token < j->count && t->start < end);
     return token;
 }
 
@@ -2763,7 +2822,7 @@ static bool htoki_json_spells(htok_view raw, const char *name)
 
 /* A string token's text, decoded where it stands, a NUL in place of its closing quote. Once for each token.
    */
-static htok_view htoki_json_string(htoki_json *j, int token)
+static inline htok_view htoki_json_string(htoki_json *j, int token)
 {
     char *begin = j->text + j->tokens[token].start;
     size_t len = (size_t)(j->tokens[token].end - j->tokens[token].start);
@@ -4017,7 +4076,7 @@ static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view 
         text, sizeof text - 1 \
     }
 
-static bool htoki_is_member(const htoki_json *j, htok_view key, htok_view name)
+static inline bool htoki_is_member(const htoki_json *j, htok_view key, htok_view name)
 {
     return j->escapes ? htoki_json_spells(key, name.ptr) : htoki_equal(key, name);
 }
@@ -4048,8 +4107,8 @@ static htok_kind htoki_find_members(const htoki_json *j, int object, const htok_
     return HTOK_OK;
 }
 
-static htok_kind htoki_read_string(htoki_json *j, int token, htok_view *out, htok_view base, const char *name,
-                                   htok_error *e)
+static inline htok_kind htoki_read_string(htoki_json *j, int token, htok_view *out, htok_view base,
+                                          const char *name, htok_error *e)
 {
     if (token < 0) {
         return htoki_fail_member(e, HTOK_REASON_MEMBER_MISSING, base, name);
@@ -4224,6 +4283,9 @@ typedef struct htoki_op {
     bool wanted;  /* the answer is the documented success, so far */
     bool cut;     /* the raw body goes on past the work buffer */
     bool capture; /* the value at hand goes to the work buffer */
+#if HTOKI_SHORTCUTS
+    bool known; /* at its end are outlines that are whole */
+#endif
     bool key_is_tokens, in_tokens, seen_tokens;
     char boolean;                   /* 't', 'f' or NUL */
     uint64_t item_count;            /* OrgTokens found so far */
@@ -4448,8 +4510,45 @@ static size_t htoki_op_room(const htoki_op *op)
     return (op->wanted ? op->element_bytes : op->work_bytes) - op->filled;
 }
 
+#if HTOKI_SHORTCUTS
+/* Where in the work buffer the outlines are; 0: it has no room for them. */
+static size_t htoki_op_outlines_at(const htoki_op *op)
+{
+    return op->work_bytes > sizeof(htoki_outlines) ? (op->work_bytes - sizeof(htoki_outlines)) / 8 * 8 : 0;
+}
+
+/* An element begins: its outline is wanted. */
+static void htoki_op_begin_outline(htoki_op *op)
+{
+    size_t at = htoki_op_outlines_at(op);
+    htoki_outlines *o = (htoki_outlines *)(void *)(op->work + at);
+    if (at != 0) {
+        o->known = op->known ? o->known : 0;
+        htoki_scan_outline(&op->scan, &o->outline);
+        op->work_used = op->work_bytes;
+    }
+}
+
+/* The element has ended: NULL when it has no outline. */
+static htoki_outlines *htoki_op_outlines(htoki_op *op)
+{
+    bool whole = op->scan.outline != NULL;
+    op->scan.outline = NULL;
+    return whole ? (htoki_outlines *)(void *)(op->work + htoki_op_outlines_at(op)) : NULL;
+}
+#else
+#define htoki_op_begin_outline(op) ((void)0)
+#define htoki_op_outlines(op)      NULL
+#endif
+
 static void htoki_op_keep(htoki_op *op, const char *bytes, size_t len)
 {
+#if HTOKI_SHORTCUTS
+    if (op->filled + len > htoki_op_outlines_at(op)) {
+        op->scan.outline = NULL;
+        op->known = false;
+    }
+#endif
     memcpy(op->work + op->filled, bytes, len);
     op->filled += len;
     op->work_used = op->filled > op->work_used ? op->filled : op->work_used;
@@ -4477,13 +4576,16 @@ static void htoki_op_item_at_fault(htoki_op *op)
 static htoki_op_event htoki_op_item(htoki_op *op)
 {
     htoki_json json;
-    bool fits = htoki_json_parse(&json, op->work, op->work_bytes, op->filled), good;
+    bool fits = htoki_json_parse(&json, op->work, op->work_bytes, op->filled, htoki_op_outlines(op)), good;
     htoki_op_note_used(op, &json);
     if (!fits) {
         return htoki_op_fail_model(op, HTOK_REASON_ELEMENT_LIMIT);
     }
     good = htoki_read_org_token(&json, 0, &op->created.org_token, htoki_view("", 0), op->error) == HTOK_OK;
     htoki_op_note_used(op, &json);
+#if HTOKI_SHORTCUTS
+    op->known = json.outlined && json.used <= htoki_op_outlines_at(op);
+#endif
     if (!good) {
         htoki_op_item_at_fault(op);
         return HTOKI_OP_FAILED;
@@ -4523,6 +4625,7 @@ static htoki_op_event htoki_op_list_begin(htoki_op *op, char c)
         }
         op->capture = true;
         op->filled = 0;
+        htoki_op_begin_outline(op);
     }
     return HTOKI_OP_MORE;
 }
@@ -4620,7 +4723,7 @@ static void htoki_op_object(htoki_op *op)
 {
     htoki_json json;
     htok_error *e = op->error;
-    bool in_place = false, fits = htoki_json_parse(&json, op->work, op->work_bytes, op->filled);
+    bool in_place = false, fits = htoki_json_parse(&json, op->work, op->work_bytes, op->filled, NULL);
     if (!fits) {
         htoki_op_fail_model(op, op->wanted ? HTOK_REASON_ELEMENT_LIMIT : HTOK_REASON_ERROR_BODY_LIMIT);
     } else if (op->wanted) {
@@ -11334,7 +11437,8 @@ HATHORA_TOKENS_API size_t htok_created_org_token_json(const htok_created_org_tok
 #undef HTOKI_NAME
 #undef HTOKI_OS_ERROR
 #undef HTOKI_WINDOWS
-#undef htoki_json_tokenize
+#undef htoki_op_begin_outline
+#undef htoki_op_outlines
 #undef htoki_log
 #undef htoki_log_answer
 #undef htoki_log_number

@@ -394,6 +394,46 @@ static void check_string(const char *raw, size_t len)
     free(wanted);
 }
 
+/* The same tokens by the outline that the scanner makes of the object in two pieces, and by what is known of it then. */
+static void check_outline(const ref *r, const char *text, size_t len)
+{
+#if defined(__SSE2__) || UINTPTR_MAX > 0xffffffffu
+    size_t skip = r->tokens[0].start, part = (len - skip) / 3, n = 0, i, again;
+    size_t front = htoki_align(htoki_align(len, sizeof(void *)) + r->count * sizeof(htoki_jsmntok), 8);
+    char *buffer = (char *)malloc(front + sizeof(htoki_outlines));
+    htoki_outlines *o = (htoki_outlines *)(void *)(buffer + front);
+    FUZZ_CHECK(buffer != NULL, "memory");
+    o->known = 0;
+    for (again = 0; again < 2; again++) {
+        htoki_scan scan;
+        htoki_json j;
+        htoki_scan_begin(&scan, 0);
+        (void)htoki_scan_feed(&scan, text, len, &n);
+        htoki_scan_outline(&scan, &o->outline);
+        (void)htoki_scan_feed(&scan, text + skip, part, &n);
+        (void)htoki_scan_feed(&scan, text + skip + n, len - skip - n, &n);
+        if (scan.outline == NULL) {
+            break;
+        }
+        memcpy(buffer, text + skip, len - skip);
+        FUZZ_CHECK(htoki_json_parse(&j, buffer, front + sizeof *o, r->tokens[0].end - skip, o) && j.outlined,
+                   "no tokens by the outline");
+        FUZZ_CHECK((size_t)j.count == r->count, "number of tokens by the outline");
+        for (i = 0; i < r->count; i++) {
+            FUZZ_CHECK((size_t)j.tokens[i].start + skip == r->tokens[i].start &&
+                           (size_t)j.tokens[i].end + skip == r->tokens[i].end &&
+                           (size_t)j.tokens[i].size == r->tokens[i].children,
+                       "a token by the outline");
+        }
+    }
+    free(buffer);
+#else
+    (void)r;
+    (void)text;
+    (void)len;
+#endif
+}
+
 static void check_reader(const ref *r, const char *text, size_t len)
 {
     htoki_json j;
@@ -401,7 +441,7 @@ static void check_reader(const ref *r, const char *text, size_t len)
     char *buffer = (char *)malloc(bytes);
     FUZZ_CHECK(buffer != NULL, "memory");
     memcpy(buffer, text, len);
-    FUZZ_CHECK(htoki_json_parse(&j, buffer, bytes, len), "the reader refuses what the scanner takes");
+    FUZZ_CHECK(htoki_json_parse(&j, buffer, bytes, len, NULL), "the reader refuses what the scanner takes");
     FUZZ_CHECK((size_t)j.count == r->count, "number of tokens");
     for (i = 0; i < r->count; i++) {
         const htoki_jsmntok *t = &j.tokens[i];
@@ -423,12 +463,13 @@ static void check_reader(const ref *r, const char *text, size_t len)
         }
     }
     free(buffer);
+    check_outline(r, text, len);
     /* With one token's room less it must say so and stay inside. */
     bytes = htoki_align(len, sizeof(void *)) + (r->count - 1) * sizeof(htoki_jsmntok);
     buffer = (char *)malloc(bytes);
     FUZZ_CHECK(buffer != NULL, "memory");
     memcpy(buffer, text, len);
-    FUZZ_CHECK(!htoki_json_parse(&j, buffer, bytes, len), "tokens without room");
+    FUZZ_CHECK(!htoki_json_parse(&j, buffer, bytes, len, NULL), "tokens without room");
     free(buffer);
 }
 

@@ -200,7 +200,7 @@ static void check_create_body(const scene *s, htok_view body, const char *label)
           label);
     check(htoki_scan_feed(&scan, copy, body.len, &used) == HTOKI_SCAN_END && used == body.len, "%s: %.*s",
           label, (int)body.len, body.ptr);
-    check(htoki_json_parse(&json, work, body.len + 64 * sizeof(htoki_jsmntok), body.len), "%s: tokens",
+    check(htoki_json_parse(&json, work, body.len + 64 * sizeof(htoki_jsmntok), body.len, NULL), "%s: tokens",
           label);
     check(htoki_find_members(&json, 0, names, 2, found, htoki_text(""), &e) == HTOK_OK, "%s: members", label);
     check_number(json.tokens[0].size, s->where == SCOPE ? 2 : 1, label);

@@ -31,7 +31,7 @@ static void parse(model *m, const char *text, size_t work_bytes)
     m->work = (char *)malloc(work_bytes);
     assert_non_null(m->work);
     memcpy(m->work, text, strlen(text));
-    check(htoki_json_parse(&m->json, m->work, work_bytes, strlen(text)), "%s does not fit", text);
+    check(htoki_json_parse(&m->json, m->work, work_bytes, strlen(text), NULL), "%s does not fit", text);
 }
 
 static htok_kind read_token(model *m, const char *text)
@@ -292,7 +292,7 @@ static void scopes_that_do_not_fit_are_told(void **state)
         m.work = (char *)malloc(size);
         assert_non_null(m.work);
         memcpy(m.work, text, strlen(text));
-        if (htoki_json_parse(&m.json, m.work, size, strlen(text))) {
+        if (htoki_json_parse(&m.json, m.work, size, strlen(text), NULL)) {
             htok_kind kind = htoki_read_org_token(&m.json, 0, &m.token, htoki_view("", 0), &m.error);
             fitted += kind == HTOK_OK;
             told += kind != HTOK_OK;
@@ -413,7 +413,7 @@ static void a_message_needs_no_room_of_its_own(void **state)
         m.work = (char *)malloc(size);
         assert_non_null(m.work);
         memcpy(m.work, text, sizeof text - 1);
-        if (htoki_json_parse(&m.json, m.work, size, sizeof text - 1)) {
+        if (htoki_json_parse(&m.json, m.work, size, sizeof text - 1, NULL)) {
             assert_int_equal(htoki_read_api_error(&m.json, &message, &in_place, &m.error), HTOK_OK);
             check_view(message, "0123456789012345678901234567890123456789\n", "message");
             assert_int_equal(message.ptr[message.len], '\0');

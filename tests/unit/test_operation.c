@@ -864,6 +864,75 @@ static void retry_after_comes_from_the_final_head(void **state)
     end(&c);
 }
 
+/* What was known of one element must not show in the next. */
+static void elements_are_read_alike_whatever_came_before(void **state)
+{
+    static const char *const members[] = {
+        "",
+        ",\"scopes\":\"admin\"",
+        ",\"scopes\":[]",
+        ",\"scopes\":[\"a\"]",
+        ",\"scopes\":[\"b\"]",
+        ",\"scopes\":[\"a\",\"b\"]",
+        ",\"scopes\":[\"a\\\"\\u0022\",\"b,\\\\\"]",
+        ",\"n\":1,\"scopes\":[\"a\"]",
+        ",\"n\":2,\"scopes\":[\"a\"]",
+        ",\"n\":12,\"scopes\":[\"a\"]",
+        " , \"scopes\" : [ \"a\" ]",
+        ",\"more\":{\"scopes\":[\"x\"]},\"scopes\":[\"c\"]",
+        ",\"long\":\"0123456789012345678901234567890123456789\",\"scopes\":[\"a\"]",
+        ",\"scopes\":[\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\",\"12\","
+        "\"13\",\"14\",\"15\",\"16\","
+        "\"17\",\"18\",\"19\",\"20\",\"21\",\"22\",\"23\",\"24\",\"25\",\"26\",\"27\",\"28\",\"29\",\"30\"]",
+    };
+    static const size_t work_bytes[] = {4608, 3200, 2600, 2200, 1900, 1800}, steps[] = {SIZE_MAX, 1, 61};
+    size_t first, second, work, step;
+    (void)state;
+    for (first = 0; first < UNIT_COUNT(members); first++) {
+        for (second = 0; second < UNIT_COUNT(members); second++) {
+            unit_text alone = {0}, list = {0};
+            const size_t order[4] = {first, second, second, first};
+            size_t i;
+            op_case c;
+            unit_add_text(&list, "{\"tokens\":[");
+            for (i = 0; i < 4; i++) {
+                unit_text one = {0};
+                unit_add_text(&one, "{\"tokens\":[");
+                unit_add(&one, UNIT_TOKEN, sizeof UNIT_TOKEN - 2);
+                unit_add_text(&one, members[order[i]]);
+                unit_add_text(&one, "}]}");
+                begin(&c, HTOKI_GET_ORG_TOKENS);
+                answer(&c, "200 OK", UNIT_JSON, one.text);
+                check(c.event == HTOKI_OP_DONE, "%s: %s %s", one.text, htok_reason_name(c.error.reason),
+                      c.error.path);
+                unit_add_text(&alone, c.items.text);
+                end(&c);
+                unit_add_text(&list, i == 0 ? "" : ",");
+                unit_add(&list, one.text + 11, one.len - 13);
+                free(one.text);
+            }
+            unit_add_text(&list, "]}");
+            for (work = 0; work < UNIT_COUNT(work_bytes); work++) {
+                for (step = 0; step < UNIT_COUNT(steps); step++) {
+                    unit_text whole = {0};
+                    unit_answer(&whole, "200 OK", UNIT_JSON, list.text);
+                    begin(&c, HTOKI_GET_ORG_TOKENS);
+                    c.work_bytes = c.element_bytes = (uint32_t)work_bytes[work];
+                    start(&c);
+                    feed(&c, whole.text, whole.len, steps[step]);
+                    check(c.event == HTOKI_OP_DONE && strcmp(c.items.text, alone.text) == 0,
+                          "%s in %d bytes: %s, %s", list.text, (int)work_bytes[work],
+                          htok_reason_name(c.error.reason), c.items.text);
+                    end(&c);
+                    free(whole.text);
+                }
+            }
+            free(alone.text);
+            free(list.text);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -892,6 +961,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_torn_answer_is_never_a_success),
         cmocka_unit_test(a_torn_head_has_the_status_that_was_read),
         cmocka_unit_test(retry_after_comes_from_the_final_head),
+        cmocka_unit_test(elements_are_read_alike_whatever_came_before),
     };
     unit_filter(argc, argv);
     return cmocka_run_group_tests_name("operation", tests, NULL, NULL);
