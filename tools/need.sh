@@ -65,7 +65,6 @@ find_lacking() {
             ;;
         demo) program openssl openssl ;;
         test)
-            program git git
             program g++ g++
             program clang clang
             program tcc tcc
