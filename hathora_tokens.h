@@ -4269,16 +4269,6 @@ typedef enum htoki_body_form {
 } htoki_body_form;
 
 typedef struct htoki_op {
-    htoki_request request;
-    size_t request_bytes,
-        sent_bytes;            /* of the whole request, once it was written; handed out and acknowledged */
-    uint32_t error_body_bytes; /* limit */
-    size_t element_bytes;      /* limit of one JSON element, at most work_bytes */
-    char *work;
-    size_t work_bytes, filled; /* bytes of the work buffer in use */
-    size_t work_used;          /* what was ever written of it */
-    htoki_http http;
-    htoki_scan scan;
     htoki_body_form form;
     bool wanted;  /* the answer is the documented success, so far */
     bool cut;     /* the raw body goes on past the work buffer */
@@ -4287,10 +4277,20 @@ typedef struct htoki_op {
     bool known; /* at its end are outlines that are whole */
 #endif
     bool key_is_tokens, in_tokens, seen_tokens;
-    char boolean;                   /* 't', 'f' or NUL */
-    uint64_t item_count;            /* OrgTokens found so far */
-    htok_created_org_token created; /* of a create; its org_token is also a list's item */
+    char boolean; /* 't', 'f' or NUL */
+    char *work;
+    size_t work_bytes, filled; /* bytes of the work buffer in use */
+    size_t work_used;          /* what was ever written of it */
     htok_error *error;
+    size_t request_bytes,
+        sent_bytes;            /* of the whole request, once it was written; handed out and acknowledged */
+    size_t element_bytes;      /* limit of one JSON element, at most work_bytes */
+    uint32_t error_body_bytes; /* limit */
+    uint64_t item_count;       /* OrgTokens found so far */
+    htoki_http http;
+    htoki_scan scan;
+    htoki_request request;
+    htok_created_org_token created; /* of a create; its org_token is also a list's item */
 } htoki_op;
 
 static void htoki_op_begin(htoki_op *op, const htoki_request *request, const htoki_http_limits *limits,
@@ -5047,26 +5047,27 @@ enum {
 
 /* A walk over one DER certificate. Each byte is seen once and none is kept but what is asked for here. */
 typedef struct htoki_der {
-    br_sha256_context sha;
-    htoki_reference *reference; /* NULL: names do not matter */
-    htoki_root_key *key;        /* NULL: only the key's hash is wanted */
-    uint32_t left[HTOKI_DER_DEPTH];
-    uint32_t seen; /* extensions met, one bit for each known one */
-    uint32_t got;  /* content bytes seen of the leaf */
-    unsigned char node[HTOKI_DER_DEPTH], index[HTOKI_DER_DEPTH];
-    unsigned char depth, role, event, head[5], head_len;
+    unsigned char depth, role, event, head_len;
     unsigned char key_kind, oddity, extension;
-    unsigned char value[32]; /* content of a short leaf */
-    unsigned char issuer[32], subject[32], key_hash[32];
-    char not_before[14], not_after[14];
-    unsigned char key_id[20], key_id_len; /* the issuer's (of a root: its own), RFC 5280 section 4.2.1.1 */
-    bool hashing, done, trailing, failed;
-    bool unhashed;             /* nobody wants its hashes */
-    bool exact, wild;          /* the name so far equals the reference */
     unsigned char path_length; /* with path_limited */
+    bool hashing, done, trailing, failed;
+    bool unhashed;    /* nobody wants its hashes */
+    bool exact, wild; /* the name so far equals the reference */
     bool critical, extended, ca, server_usage, name_found, names_seen, path_limited, signs_nothing;
     bool critical_unknown;
     bool permitted_seen, permitted, excluded, tree_unknown;
+    htoki_reference *reference; /* NULL: names do not matter */
+    htoki_root_key *key;        /* NULL: only the key's hash is wanted */
+    uint32_t seen;              /* extensions met, one bit for each known one */
+    uint32_t got;               /* content bytes seen of the leaf */
+    uint32_t left[HTOKI_DER_DEPTH];
+    unsigned char node[HTOKI_DER_DEPTH], index[HTOKI_DER_DEPTH];
+    unsigned char head[5];
+    unsigned char value[32];              /* content of a short leaf */
+    unsigned char key_id_len, key_id[20]; /* the issuer's (of a root: its own), RFC 5280 section 4.2.1.1 */
+    char not_before[14], not_after[14];
+    unsigned char issuer[32], subject[32], key_hash[32];
+    br_sha256_context sha;
 } htoki_der;
 
 static void htoki_der_start(htoki_der *d, unsigned role, htoki_reference *reference, htoki_root_key *key)
@@ -6084,29 +6085,29 @@ typedef enum htoki_why {
    */
 typedef struct htoki_x509 {
     const br_x509_class *vtable;
-    br_x509_minimal_context minimal;
-    htoki_der der;
-    htoki_reference reference;
-    htok_view trust;
-    const char *const *pins;
-    size_t pin_count;
-    br_x509_trust_anchor anchor[2];
-    size_t used;     /* bytes of store taken by the anchors' keys */
-    unsigned number; /* of the certificate at hand, the server's being 0 */
-    unsigned fault;  /* number of the last one that was looked at */
-    int code;        /* BearSSL's, with reason */
-    htok_reason reason;
-    htok_reason refusal; /* ours, if the chain is good otherwise, and why */
-    htoki_why why;
     unsigned char anchor_unfit, anchor_count, seen_count;
     bool begun, active, judged, malformed, passed, direct, pinned, anchor_pinned;
     bool expired_roots, anchor_other_id, name_ok, too_long;
+    htok_reason reason;
+    htok_reason refusal; /* ours, if the chain is good otherwise, and why */
+    htoki_why why;
+    int code;        /* BearSSL's, with reason */
+    unsigned number; /* of the certificate at hand, the server's being 0 */
+    unsigned fault;  /* number of the last one that was looked at */
+    size_t used;     /* bytes of store taken by the anchors' keys */
+    htok_view trust;
+    const char *const *pins;
+    size_t pin_count;
     char now[14];
     char until
         [14]; /* the earliest end of a date that the verdict rests on, and of the longest that it may be used */
-    unsigned char seen[HTOKI_SEEN_PINS][32];
+    htoki_reference reference;
+    br_x509_trust_anchor anchor[2];
     unsigned char anchor_name[33];
+    unsigned char seen[HTOKI_SEEN_PINS][32];
+    htoki_der der;
     unsigned char store[656]; /* keys of anchors, and before that the names */
+    br_x509_minimal_context minimal;
 } htoki_x509;
 HTOKI_STATIC_ASSERT(sizeof(htoki_x509) <= HTOK_WORK_BYTES, x509_fits_scratch) HTOKI_UNUSED;
 
@@ -6989,15 +6990,15 @@ typedef struct htoki_cutter {
 
 /* Lives as long as the client; must not move. */
 typedef struct htoki_tls {
-    br_ssl_client_context client;
-    htoki_cutter cutter;
-    htoki_answer answer;
-    htoki_x509 *x509; /* during a handshake only */
-    bool set_up;      /* the engine has its algorithms, and its random generator a seed */
+    bool set_up; /* the engine has its algorithms, and its random generator a seed */
     bool started, established, resumable, resumed;
-    htoki_validity validity;  /* of the session, where resumable */
+    htoki_x509 *x509;         /* during a handshake only */
     unsigned char *record_in; /* bytes from ahead to ahead_end came before the engine asked for them */
     size_t record_in_size, ahead, ahead_end;
+    htoki_cutter cutter;
+    htoki_answer answer;
+    htoki_validity validity; /* of the session, where resumable */
+    br_ssl_client_context client;
 } htoki_tls;
 
 typedef struct htoki_tls_config {
@@ -9063,44 +9064,43 @@ enum { HTOKI_WORK_BYTES_MIN = 512 };
 enum { HTOKI_RECEIVES_PER_POLL = 4, HTOKI_SENDS_PER_POLL = 16 };
 
 struct htok_client {
-    htok_client_options options; /* in force */
-    htok_transport transport;
-    htok_clock clock;
-    htok_entropy entropy;
-    htok_allocator allocator;
-    void *owned_block, *owned_trust; /* what htok_client_create() took */
-    size_t owned_block_bytes, owned_trust_bytes;
+    /* Small members come first: the nearer to the beginning, the shorter the instructions. */
+    htoki_stage stage;
+    htok_state verdict;
+    bool open, looking_up, over_tls, reused, send_failed; /* the connection */
+    bool replayed;                                        /* a stale connection was replaced once */
+    bool maybe_done;                                      /* an attempt may have taken effect */
+    bool again;                                           /* the last poll stopped with work left */
+    bool sent_any;  /* a byte of the request was handed to the network, in this attempt */
+    bool got_bytes; /* of an answer, in this attempt */
+    bool has_item, wiped;
+    int send_error;
+    uint32_t attempt; /* from 0 */
     char *work;
     size_t work_used; /* what was ever written of it */
     htoki_span in,
         out; /* the TLS engine's record buffers; without TLS, received and unsent bytes; in a handshake
                            the span of the first one is a flight to be sent, in the part that is free */
-
-    /* the connection */
-    bool open, looking_up, over_tls, reused, send_failed;
-    int send_error;
-    htoki_url url; /* of the call, and so of the connection once it is open */
-
-    /* the call */
-    htoki_stage stage;
-    htok_state verdict;
-    htok_error error;
-    htok_retry retry;
     uint32_t timeout_ms, connect_timeout_ms;
-    uint32_t attempt; /* from 0 */
-    bool replayed;    /* a stale connection was replaced once */
-    bool maybe_done;  /* an attempt may have taken effect */
-    bool again;       /* the last poll stopped with work left */
-    bool sent_any;    /* a byte of the request was handed to the network, in this attempt */
-    bool got_bytes;   /* of an answer, in this attempt */
-    bool has_item, wiped;
     uint64_t started_ms, attempt_ms, wait_until_ms, seen_ms; /* seen_ms: the last poll's time */
+    htok_clock clock;
+    htok_entropy entropy;
+    htok_transport transport;
+    htok_allocator allocator;
+    void *owned_block, *owned_trust; /* what htok_client_create() took */
+    size_t owned_block_bytes, owned_trust_bytes;
+#if HTOKI_TLS
+    htoki_identity *identity; /* at the block's end; NULL: options.client_chain is not set */
+#endif
+    htok_retry retry;            /* of the call */
+    htok_client_options options; /* in force */
+    htok_error error;
     htoki_op op;
+    htoki_url url; /* of the call, and so of the connection once it is open */
 #if HTOKI_SOCKETS
     htoki_net net;
 #endif
 #if HTOKI_TLS
-    htoki_identity *identity; /* at the block's end; NULL: options.client_chain is not set */
     htoki_tls tls;
 #endif
 };
