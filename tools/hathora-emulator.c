@@ -155,7 +155,7 @@ struct view {
 
 static void wipe(void *memory, size_t bytes)
 {
-    volatile unsigned char *p = memory;
+    volatile unsigned char *p = (volatile unsigned char *)memory;
     while (bytes-- != 0) {
         *p++ = 0;
     }
@@ -176,7 +176,7 @@ static bool text_reserve(struct text *t, size_t extra)
         cap *= 2;
     }
     /* Not realloc, which could leave a copy of a secret behind. */
-    data = malloc(cap);
+    data = (char *)malloc(cap);
     if (data == NULL) {
         t->failed = true;
         return false;
@@ -881,7 +881,7 @@ static bool calendar(time_t seconds, struct tm *tm)
 
 static bool os_entropy(void *out, size_t len)
 {
-    unsigned char *p = out;
+    unsigned char *p = (unsigned char *)out;
     if (urandom_fd < 0) {
         urandom_fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
     }
@@ -990,7 +990,7 @@ static bool folder_sync(const char *path)
     size_t len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
     int fd;
     bool ok;
-    dir = malloc(len + 1);
+    dir = (char *)malloc(len + 1);
     if (dir == NULL) {
         return false;
     }
@@ -1720,7 +1720,7 @@ struct store {
 
 static uint32_t hash_bytes(uint32_t seed, const void *data, size_t len)
 {
-    const unsigned char *p = data;
+    const unsigned char *p = (const unsigned char *)data;
     uint32_t h = 2166136261u ^ (seed * 2654435761u);
     while (len-- != 0) {
         h = (h ^ *p++) * 16777619u;
@@ -1732,7 +1732,7 @@ static uint32_t hash_bytes(uint32_t seed, const void *data, size_t len)
 static bool index_grow(struct index *index)
 {
     size_t cap = index->cap ? index->cap * 2 : 1024, i;
-    struct slot *slots = calloc(cap, sizeof *slots);
+    struct slot *slots = (struct slot *)calloc(cap, sizeof *slots);
     if (slots == NULL) {
         return false;
     }
@@ -1859,7 +1859,7 @@ static int store_add_org(struct store *store, struct view id, bool served)
         return -1;
     }
     org = &store->orgs[store->org_count];
-    org->id = malloc(id.len + 1);
+    org->id = (char *)malloc(id.len + 1);
     if (org->id == NULL) {
         return -1;
     }
@@ -1879,7 +1879,7 @@ static bool store_prepare(struct store *store)
         if (store->count >= MAX_TOKENS) {
             return false;
         }
-        tokens = realloc(store->tokens, cap * sizeof *tokens);
+        tokens = (struct token *)realloc(store->tokens, cap * sizeof *tokens);
         if (tokens == NULL) {
             return false;
         }
@@ -1899,8 +1899,8 @@ static void token_free(struct token *token)
 static bool token_fill(struct token *token, uint32_t org, struct view name, const struct scopes *scopes)
 {
     token->org = org;
-    token->name = malloc(name.len + 1);
-    token->scopes = malloc(scopes->count + 1u);
+    token->name = (char *)malloc(name.len + 1);
+    token->scopes = (uint8_t *)malloc(scopes->count + 1u);
     if (token->name == NULL || token->scopes == NULL) {
         token_free(token);
         return false;
@@ -2183,7 +2183,7 @@ static bool state_replay(struct store *store, struct json *doc, const char *text
 {
     size_t at = sizeof STATE_HEAD - 1, line_number = 1;
     while (at < len) {
-        const char *end = memchr(text + at, '\n', len - at);
+        const char *end = (const char *)memchr(text + at, '\n', len - at);
         size_t line_len = end ? (size_t)(end - (text + at)) : len - at;
         line_number++;
         if (!state_line_sound(text + at, line_len)) {
@@ -2256,7 +2256,7 @@ static bool state_open(struct state *state, struct store *store, struct json *do
         return false;
     }
     len = (size_t)size;
-    text = malloc(len + 1);
+    text = (char *)malloc(len + 1);
     if (text == NULL || !read_whole(state->fd, text, len)) {
         fprintf(stderr, "hathora-emulator: %s: cannot be read\n", state->path);
         free(text);
@@ -2556,7 +2556,7 @@ static const char *pem_read(const char *path, struct text *out)
 
 static void pem_append(void *context, const void *data, size_t len)
 {
-    text_add(context, data, len);
+    text_add((struct text *)context, data, len);
 }
 
 /* Calls take() for each object. NULL, or what is wrong. */
@@ -2604,7 +2604,7 @@ static const char *take_certificate(struct keys *keys, const char *name, struct 
     if (keys->chain_len == MAX_CHAIN || object->len == 0) {
         return "the chain holds too many certificates or an empty one";
     }
-    copy = malloc(object->len);
+    copy = (unsigned char *)malloc(object->len);
     if (copy == NULL) {
         return "out of memory";
     }
@@ -2982,7 +2982,7 @@ static bool fault_parse(struct fault *f, const char *spec, struct view *wrong)
     f->left = 1;
     for (;;) {
         size_t len = strcspn(spec, ",");
-        const char *equals = memchr(spec, '=', len);
+        const char *equals = (const char *)memchr(spec, '=', len);
         struct view key = view_of(spec, equals ? (size_t)(equals - spec) : len);
         bool ok;
         if (equals != NULL) {
@@ -3759,7 +3759,7 @@ static bool split(struct view *rest, char separator, struct view *part)
     if (rest->ptr == NULL) {
         return false;
     }
-    found = rest->len ? memchr(rest->ptr, separator, rest->len) : NULL;
+    found = rest->len ? (const char *)memchr(rest->ptr, separator, rest->len) : NULL;
     *part = view_of(rest->ptr, found ? (size_t)(found - rest->ptr) : rest->len);
     if (found == NULL) {
         *rest = view_of(NULL, 0);
@@ -3853,7 +3853,7 @@ static struct refusal target_parse(struct server *s, struct connection *c, struc
     for (i = 7; i <= 8; i++) {
         if (target.len > i && view_is_nocase(view_of(target.ptr, i), i == 7 ? "http://" : "https://")) {
             target = view_of(target.ptr + i, target.len - i);
-            end = memchr(target.ptr, '/', target.len);
+            end = (const char *)memchr(target.ptr, '/', target.len);
             target = end ? view_of(end, target.len - (size_t)(end - target.ptr)) : view_of("/", 1);
             break;
         }
@@ -3861,7 +3861,7 @@ static struct refusal target_parse(struct server *s, struct connection *c, struc
     if (target.len == 0 || target.ptr[0] != '/') {
         return refuse(400, "the request target is no path");
     }
-    end = memchr(target.ptr, '?', target.len);
+    end = (const char *)memchr(target.ptr, '?', target.len);
     if (end != NULL) {
         target.len = (size_t)(end - target.ptr);
     }
@@ -4075,7 +4075,7 @@ static struct refusal chunk_size(struct connection *c, struct view line)
 static struct refusal body_line(struct connection *c, size_t *at, bool *more)
 {
     size_t left = c->in.len - *at, i;
-    const char *end = left ? memchr(c->in.data + *at, '\n', left) : NULL;
+    const char *end = left ? (const char *)memchr(c->in.data + *at, '\n', left) : NULL;
     struct view line;
     if (end == NULL) {
         *more = true;
@@ -4533,7 +4533,7 @@ static void accept_one(struct server *s, socket_handle peer, uint64_t now)
         return;
     }
     setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, (const void *)&on, sizeof on);
-    c = calloc(1, sizeof *c);
+    c = (struct connection *)calloc(1, sizeof *c);
     if (c == NULL) {
         socket_close(peer);
         return;
@@ -5249,7 +5249,7 @@ static void server_free(struct server *s)
 
 int main(int argc, char **argv)
 {
-    struct server *s = system_begin(&argc, &argv) ? calloc(1, sizeof *s) : NULL;
+    struct server *s = system_begin(&argc, &argv) ? (struct server *)calloc(1, sizeof *s) : NULL;
     struct options options;
     int status;
     if (s == NULL) {

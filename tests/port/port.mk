@@ -1,11 +1,12 @@
 # make -f tests/port/port.mk PORT=NAME programs: the library's unit tests, tools and examples for another target, in
 # build/port/NAME. A port is the assignments of tests/port/NAME.conf over these; all empty means: as on this machine.
 #   WHAT      the target, for people              NEED      PROGRAM=PACKAGE[,PACKAGE] or FILE=PACKAGE, what it takes
-#   CC, AR    compiler and archiver               CFLAGS    for the tests and tools; STD, the standard
+#   CC, AR    compiler and archiver               CFLAGS    for the tests and tools; STD, the standard; WARNINGS
 #   SOURCE    BearSSL and cmocka from Debian's source (yes), or the installed libraries (no); BEARSSL_CFLAGS, CMOCKA_CFLAGS
 #   KNOBS     HATHORA_TOKENS_ knobs               LDFLAGS, LIBS   EXE   the ending of programs
 #   RUN       the words before a program that run it, and ARGUMENT between it and the name of a test; empty: it runs here
 #   WITHOUT   unit tests that need what the target lacks
+#   FAULTS_EVERY   test_faults strikes at each so-many-th byte, where it goes slowly
 #   LIST      yes where the tests cannot read folders
 #   LIVE      yes: the tool and the emulator are built for the target and tested over TLS; LACKS, what the programs
 #             cannot do there, as tests/live/harness.h has it for live_needs()
@@ -16,6 +17,7 @@
 WHAT =
 NEED =
 STD = -std=c99
+WARNINGS = -Wall -Wextra -Werror
 CFLAGS = -Os
 SOURCE = yes
 BEARSSL_CFLAGS = -Os
@@ -27,6 +29,7 @@ EXE =
 RUN =
 ARGUMENT =
 WITHOUT =
+FAULTS_EVERY =
 LIST = no
 LIVE = no
 LWIP = no
@@ -39,7 +42,9 @@ SIZE = $(patsubst %ar,%size,$(AR))
 include tests/port/$(PORT).conf
 
 OUT = build/port/$(PORT)
-UNITS = $(filter-out $(WITHOUT),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
+# What takes longest comes first.
+LONG = test_faults test_faults_portable test_tls_small test_tls test_x509
+UNITS = $(filter-out $(WITHOUT),$(LONG) $(filter-out $(LONG),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))))
 ifeq ($(SOURCE),yes)
 INCLUDE = -isystem build/inc -isystem build/cmocka/include
 BEARSSL = build/bear-$(PORT)/libbearssl.a
@@ -55,7 +60,6 @@ endif
 ifeq ($(LIVE),yes)
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c))
 endif
-WARNINGS = -Wall -Wextra -Werror
 COMPILE = $(CC) $(STD) $(CFLAGS) $(WARNINGS) -I. $(INCLUDE)
 HEADERS = hathora_tokens.h $(wildcard tests/unit/*.h tests/port/*.h)
 

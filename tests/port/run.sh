@@ -80,12 +80,12 @@ one() {
     fi
     out=build/port/$port
     make -s -f tests/port/port.mk PORT="$port" libraries
-    make -f tests/port/port.mk PORT="$port" -j"$jobs" programs
+    make -s -f tests/port/port.mk PORT="$port" -j"$jobs" programs
     run=$(value RUN) exe=$(value EXE) argument=$(value ARGUMENT) units=$(value UNITS)
 
     # Side by side; each leaves its log and its status.
     # shellcheck disable=SC2016,SC2086
-    printf '%s\n' $units | xargs -P "$jobs" -I NAME sh -c '
+    printf '%s\n' $units | FAULTS_EVERY=$(value FAULTS_EVERY) xargs -P "$jobs" -I NAME sh -c '
         status=0
         set -f
         timeout 900 $1 "$2/tests/NAME$3" $4 >"$2/tests/NAME.log" 2>&1 </dev/null || status=$?

@@ -23,9 +23,7 @@
 #include <unistd.h>
 #include <bearssl.h>
 
-#include <stdarg.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "framework.h"
 
 /* ---- The simulated system. ---- */
 
@@ -879,7 +877,7 @@ static struct world {
     bool is_open;
     unsigned opens, closes, sends, receives;
     bool fault_is_old; /* the fault hit an earlier connection */
-    fault fault;
+    fault armed;
     size_t take, give;       /* bytes that may still move */
     size_t sent, given;      /* bytes that moved on this connection */
     size_t request_from;     /* sent when the handshake was through */
@@ -931,7 +929,7 @@ static htok_io world_connect(void *context, uint64_t now_ms, htok_io_detail *det
 
 static fault fault_at_hand(void)
 {
-    return world.fault_is_old ? FAULT_NONE : world.fault;
+    return world.fault_is_old ? FAULT_NONE : world.armed;
 }
 
 static htok_io world_send(void *context, const void *bytes, size_t len, htok_io_detail *detail)
@@ -1101,7 +1099,7 @@ static htok_state finish(void)
 static void check_usable(bool tls)
 {
     htok_state state;
-    world.fault = FAULT_NONE;
+    world.armed = FAULT_NONE;
     world.take = world.give = SIZE_MAX;
     world.time_known = true;
     world.entropy_fails = false;
@@ -1123,14 +1121,16 @@ static void check_usable(bool tls)
 
 /* ---- The walk: a call one byte at a time, and at each byte each fault. ---- */
 
+typedef enum connection { FRESH, REUSED, RESUMED } connection;
+
 typedef struct walk {
     const char *name;
     bool tls;
     htoki_operation operation;
     const char *answer;
     bool closes;
-    enum { FRESH, REUSED, RESUMED } connection; /* a call before left it open, or its TLS session */
-    htok_reason reason;                         /* of the call without a fault */
+    connection before;  /* a call before left it open, or its TLS session */
+    htok_reason reason; /* of the call without a fault */
 } walk;
 
 /* What was known of the call when the fault struck. */
@@ -1176,7 +1176,7 @@ static bool is_replaced(const walk *w, const moment *m, fault f)
 {
     bool dead = f == FAULT_END || f == FAULT_RESET || f == FAULT_SEND_THEN_END || f == FAULT_NOTIFY ||
                 f == FAULT_ALERT;
-    return w->connection == REUSED && dead && !m->got_bytes &&
+    return w->before == REUSED && dead && !m->got_bytes &&
            (w->operation != HTOKI_CREATE_ORG_TOKEN || !m->sent_any);
 }
 
@@ -1249,7 +1249,7 @@ static void check_fault(const walk *w, const moment *m, fault f, htok_state stat
 static bool fault_applies(const walk *w, const moment *m, fault f, unsigned step)
 {
     if (m->begin) {
-        return w->connection == REUSED &&
+        return w->before == REUSED &&
                (f == FAULT_END || f == FAULT_RESET || f == FAULT_CANCEL || (f == FAULT_NOTIFY && w->tls));
     }
     /* A fresh connection needs a whole handshake, which takes its time. */
@@ -1272,7 +1272,7 @@ static void strike(const walk *w, const moment *at, fault f, unsigned step)
     snprintf(label, sizeof label, "%s: %s after %lu bytes sent, %lu received", w->name, fault_names[f],
              (unsigned long)world.sent, (unsigned long)world.given);
     keep();
-    world.fault = f;
+    world.armed = f;
     world.fault_is_old = false;
     world.take = world.give = SIZE_MAX;
     if (f == FAULT_CANCEL) {
@@ -1322,21 +1322,21 @@ static unsigned take_walk(const walk *w)
     unsigned step = 0, faults = 0, items = 0, idle = 0;
     int f;
     world_begin();
-    if (w->connection != FRESH) {
+    if (w->before != FRESH) {
         peer_begin(w->tls, answer_list, false);
-        peer.resumes = w->connection == RESUMED;
+        peer.resumes = w->before == RESUMED;
         check(start(world.client, HTOKI_GET_ORG_TOKENS, w->tls ? NULL : "http://127.0.0.1:8080") == HTOK_OK,
               "start");
         check(finish() == HTOK_STATE_DONE && world.is_open, "%s: the first call", w->name);
-        if (w->connection == RESUMED) {
-            world.fault = FAULT_END; /* the server closes the idle connection */
+        if (w->before == RESUMED) {
+            world.armed = FAULT_END; /* the server closes the idle connection */
             check(start(world.client, HTOKI_GET_ORG_TOKENS, NULL) == HTOK_OK, "start");
             world.fault_is_old = false;
             while (world.opens == 1) {
                 (void)htok_client_poll(world.client);
             }
             htok_client_cancel(world.client);
-            world.fault = FAULT_NONE;
+            world.armed = FAULT_NONE;
             world.opens = world.closes = 0;
         }
         peer.request_len = peer.answered = 0;

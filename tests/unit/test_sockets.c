@@ -20,9 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <stdarg.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "framework.h"
 
 enum { FAKE_FD = 100, ADDRESSES = 16, INTERRUPTS = 100 }; /* the last two as the header has them */
 

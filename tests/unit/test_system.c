@@ -9,11 +9,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "framework.h"
 
 static struct fake_poll_call {
     struct pollfd entry;

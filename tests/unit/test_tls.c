@@ -1209,7 +1209,7 @@ static void what_is_no_tls_1_2_is_refused(void **state)
     static const char http[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
     static const char empty_chain[] = {0, 0, 0}, empty_cert[] = {0, 0, 3, 0, 0, 0},
                       short_list[] = {0, 0, 9, 0, 0, 3, 0x30, 1, 0};
-    static const char zeros[64];
+    static const char zeros[64] = {0};
     static const struct {
         const char *label;
         unsigned version; /* of a ServerHello that goes before; 0: none */
@@ -1463,7 +1463,7 @@ static void closing_works_at_any_time_even_with_data_unread(void **state)
 static void nothing_is_left_of_a_connection(void **state)
 {
     static pair p;
-    static const htoki_tls zero;
+    static htoki_tls zero;
     unsigned i;
     (void)state;
     pair_begin(&p);

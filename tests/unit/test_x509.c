@@ -390,7 +390,7 @@ static void no_other_field_names_the_server(void **state)
         {.label = "an unknown tag first", .chain = {LEAF_WITH("san:x=890101,d=" HOST)}, GOOD},
         {.label = "no subject",
          .chain =
-             {{.name_hex = "3000", .issuer = "Root", .key = 2, .signer = 1, .extensions = "san!:d=" HOST}},
+             {{.issuer = "Root", .key = 2, .signer = 1, .extensions = "san!:d=" HOST, .name_hex = "3000"}},
          GOOD},
         {.label = "issuerAltName",
          .chain = {LEAF_WITH("raw:551d12=3010820e612e746573742e6578616d706c65")},
@@ -1620,11 +1620,11 @@ static void structures_are_taken_to_their_ends(void **state)
          .chain = {LEAF_WITH(SAN " raw:551d25=300a06082b060105050703010500")},
          MALFORMED},
         {.label = "a name that is the hash itself",
-         .chain = {{.name_hex = "0020aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-                    .issuer = "Root",
+         .chain = {{.issuer = "Root",
                     .key = 2,
                     .signer = 1,
-                    .extensions = SAN}},
+                    .extensions = SAN,
+                    .name_hex = "0020aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}},
          INVALID(BR_ERR_X509_UNEXPECTED)},
     };
     (void)state;

@@ -3,15 +3,17 @@
 #ifndef UNIT_H
 #define UNIT_H
 
-#include <stdarg.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
+#include "framework.h"
 
 /* What a build without sockets lacks: the blocking calls, a client without a transport of its own, and the names of the
-   system's errors. UNIT_SMALL_MEMORY leaves out what takes 16 MB. */
+   system's errors. UNIT_SMALL_MEMORY leaves out what takes 16 MB. Of very many cases alike each UNIT_EVERYth is tried,
+   where it goes slowly. */
+#ifndef UNIT_EVERY
+#define UNIT_EVERY 1
+#endif
 #ifndef HATHORA_TOKENS_NO_SOCKETS
 #define UNIT_BLOCKING
 #endif
