@@ -616,6 +616,9 @@ int main(int argc, char **argv)
     if (argc == 5 && strcmp(argv[1], "--line") == 0) {
         return line((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]));
     }
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
     return cmocka_run_group_tests_name("netns", tests, enter, NULL);
 }
 

@@ -1,8 +1,12 @@
 # Other targets. make port-NAME builds and tests one of tests/port/NAME.conf, make port all of them; PORTS names a few.
 PORTS = $(patsubst tests/port/%.conf,%,$(wildcard tests/port/*.conf))
 
-.PHONY: port
-port: port-needs
+# Those that each change must pass.
+CI_PORTS = musl i386 s390x windows cortex-m3
+
+.PHONY: port port-ci
+port-ci: PORTS = $(CI_PORTS)
+port port-ci: port-needs
 	JOBS=$(JOBS) sh tests/port/run.sh $(PORTS)
 	sh tests/port/table.sh
 
@@ -18,7 +22,7 @@ port-%: port-needs
 .PHONY: port-needs
 port-needs:
 	sh tools/need.sh build demo test
-	$(MAKE) -j$(JOBS) build/tests/live/test_cli
+	$(MAKE) -j$(JOBS) build/tests/live/test_cli build/tests/live/test_netns
 
 # examples/bare_metal.c and the board that the tests put under it.
 build/port/peer_keys.h: tests/port/peer-keys.sh

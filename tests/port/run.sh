@@ -79,8 +79,13 @@ one() {
         exit 2
     fi
     out=build/port/$port
-    make -s -f tests/port/port.mk PORT="$port" libraries
-    make -s -f tests/port/port.mk PORT="$port" -j"$jobs" programs
+    rm -f "$out/row"
+    if ! make -s -f tests/port/port.mk PORT="$port" libraries ||
+        ! make -s -k -f tests/port/port.mk PORT="$port" -j"$jobs" programs; then
+        echo "$port: its programs could not be made"
+        failed=$((failed + 1))
+        return
+    fi
     run=$(value RUN) exe=$(value EXE) argument=$(value ARGUMENT) units=$(value UNITS)
 
     # Side by side; each leaves its log and its status.
@@ -107,6 +112,13 @@ listed board'
         HATHORA_BIN=$out LIVE_LACKS=$(value LACKS) timeout 1800 build/tests/live/test_cli >"$out/live.log" 2>&1 </dev/null || status=$?
         count "$port: the tool over TLS" "$out/live.log" "$status"
         runs="$runs, tool and emulator over TLS"
+    fi
+    if [ "$(value NAMES)" = yes ]; then
+        status=0
+        HATHORA_BIN=$out timeout 300 build/tests/live/test_netns '*_tool_*' >"$out/names.log" 2>&1 </dev/null || status=$?
+        HATHORA_BIN=$out timeout 300 build/tests/live/test_netns 'tool_*' >>"$out/names.log" 2>&1 </dev/null || status=$?
+        count "$port: the tool and names" "$out/names.log" "$status"
+        runs="$runs, name look-up"
     fi
     own=$(value OWN)
     if [ -n "$own" ]; then

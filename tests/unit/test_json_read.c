@@ -165,7 +165,7 @@ static void check_room(const char *text, size_t room, const htoki_jsmntok *wante
         work = work_with(text, front + OUTLINES_BYTES);
         memset(work + front, 0, OUTLINES_BYTES);
         for (again = 0; again < 2; again++) {
-            void *outlines = outline_of(text, len, steps[i], work + front);
+            htoki_outlines *outlines = outline_of(text, len, steps[i], work + front);
             if (htoki_json_parse(&j, work, front + OUTLINES_BYTES, len, outlines)) {
                 compare_tokens(&j, wanted, count, text);
             } else {
