@@ -45,7 +45,7 @@ for std in c99 c11 c17; do
     ok "tcc $std declare" "tcc -std=$std -I. -c $here/declare.c -o $out/tcc-$std-declare.o"
     ok "tcc $std implement" "tcc -std=$std -I. -c $here/implement.c -o $out/tcc-$std-implement.o"
 done
-for std in c++11 c++14 c++17 c++20; do
+for std in c++98 c++03 c++11 c++14 c++17 c++20; do
     for cxx in g++ clang++; do
         for file in declare_alone declare; do
             ok "$cxx $std $file" \
@@ -127,6 +127,8 @@ done
 # Several files, one program.
 ok "two files and one implementation" "gcc -std=c99 $warn -I. $here/use_a.c $here/use_b.c $here/implement.c \
     -lbearssl -o $out/two && $out/two"
+ok "all files as one" "gcc -std=c99 $posix $warn -I. $here/unity.c -lbearssl -o $out/unity && $out/unity"
+ok "all C++ files as one" "g++ -std=c++98 $warn -I. -x c++ $here/unity.c -lbearssl -o $out/unity++ && $out/unity++"
 ok "two files with copies of their own" "gcc -std=c99 $warn -I. -DMAIN_STATIC $here/use_a.c $here/use_b.c \
     -lbearssl -o $out/static && $out/static"
 ok "two C++ files with copies of their own" "g++ -std=c++11 $warn -I. -DMAIN_STATIC -x c++ $here/use_a.c \

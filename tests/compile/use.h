@@ -1,4 +1,7 @@
 /* Makes a client in the caller's memory and ends it: what the main programs of this folder run. */
+#ifndef USE_H
+#define USE_H
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -36,3 +39,5 @@ static int use_client(void)
     }
     return 0;
 }
+
+#endif
