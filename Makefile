@@ -24,7 +24,7 @@ CMOCKA = -lcmocka
 # The tool as one small file that needs no C library where it runs. No table for stack unwinding, which nothing here does.
 STATIC_CC = musl-gcc
 STATIC_AR = gcc-ar
-STATIC_FLAGS = -Os -flto=auto -ffunction-sections -fdata-sections -fno-inline-functions-called-once -fno-pic \
+STATIC_FLAGS = -Os -flto=auto -ffat-lto-objects -ffunction-sections -fdata-sections -fno-inline-functions-called-once -fno-pic \
     -fno-asynchronous-unwind-tables -fno-unwind-tables
 STATIC_LINK = -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code
 

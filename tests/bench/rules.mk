@@ -11,7 +11,7 @@ size:
 	sh tools/need.sh build size static
 	$(MAKE) build/hathora-emulator build/bench/stack build/port/peer_keys.h build/certs/tls/made \
 	    build/static/hathora-tokens build/static/small/hathora-tokens
-	sh tests/bench/size.sh
+	STATIC='$(STATIC_CC) $(STATIC_FLAGS)' LINK='$(STATIC_LINK)' sh tests/bench/size.sh
 
 # The tables of the last runs into the README, the chart beside the programs.
 bench-readme:

@@ -96,6 +96,32 @@ linked() {
     arm-none-eabi-size "$out/size-$name.elf" | awk 'NR == 2 { print $1 }'
 }
 
+# static_parts: whose bytes the static program is, as far as the linker knows: without optimisation at link time.
+static_parts() {
+    $STATIC -fno-lto -std=c99 -isystem build/inc -I. -c tests/compile/implement.c -o "$out/size-static.o"
+    header=$(size "$out/size-static.o" | awk 'NR == 2 { print $1 + $2 }')
+    $STATIC -fno-lto -std=c99 -isystem build/inc -I. tools/hathora-tokens.c build/bear-static/libbearssl.a \
+        -o "$out/size-static" $LINK -Wl,-Map="$out/size-static.map"
+    awk -v header="$header" -v all="$(wc -c <"$out/size-static")" '
+        /^Linker script and memory map/ { map = 1 }
+        !map { next }
+        $1 ~ /^\./ { section = $1 }
+        section !~ /^\.(text|rodata|data)/ || !/\.a\(/ { next }
+        {
+            for (i = 1; i < NF && $i !~ /^0x/; i++) {}
+            bytes = hex($(i + 1))
+            if (/libbearssl\.a\(/) bear += bytes; else libc += bytes
+        }
+        function hex(digits,    n, i) {
+            for (i = 3; i <= length(digits); i++) n = n * 16 + index("123456789abcdef", substr(digits, i, 1))
+            return n
+        }
+        END {
+            printf "Of the static tool, linked in parts (%d bytes), %d are this header, %d BearSSL, %d the C library ", all, header, bear, libc
+            printf "(look-up, threads, files, memory), the rest the tool.\n"
+        }' "$out/size-static.map"
+}
+
 # row WHAT BYTES LIMIT
 row() {
     if [ -z "$3" ]; then
@@ -163,6 +189,7 @@ test $# -eq 13
     echo
     {
         parts
+        static_parts
         saved NO_STRINGS NO_LOG NO_BLOCKING NO_CLIENT_CERTIFICATE NO_PROXY NO_SESSIONS NO_TLS
     } | fold -s -w 118 | sed 's/ $//'
     echo
