@@ -2999,20 +2999,32 @@ static bool htoki_is_listed(htok_view text, const char *list)
     return *list != '\0';
 }
 
-/* A field value: UTF-8 without controls but TAB (RFC 9110 section 5.5). NUL cannot occur in it. */
-static htok_kind htoki_check_field_value(htok_error *e, htok_view value, const char *option)
+static htok_kind htoki_check_utf8(htok_error *e, htok_view text, const char *option)
+{
+    size_t valid = htoki_utf8_check(text.ptr, text.len);
+    return valid < text.len ? htoki_fail_option_at(e, HTOK_REASON_TEXT_UTF8, option, valid) : HTOK_OK;
+}
+
+/* Not too long, and without controls but the one that is allowed. */
+static htok_kind htoki_check_controls(htok_error *e, htok_view text, const char *option, char allowed)
 {
     size_t i;
-    if (value.len > HTOKI_VALUE_BYTES_MAX) {
+    if (text.len > HTOKI_VALUE_BYTES_MAX) {
         return htoki_fail_option_at(e, HTOK_REASON_TEXT_TOO_LONG, option, HTOKI_VALUE_BYTES_MAX);
     }
-    for (i = 0; i < value.len; i++) {
-        if (htoki_is_control(value.ptr[i]) && value.ptr[i] != '\t') {
+    for (i = 0; i < text.len; i++) {
+        if (htoki_is_control(text.ptr[i]) && text.ptr[i] != allowed) {
             return htoki_fail_option_at(e, HTOK_REASON_TEXT_CONTROL, option, i);
         }
     }
-    i = htoki_utf8_check(value.ptr, value.len);
-    return i < value.len ? htoki_fail_option_at(e, HTOK_REASON_TEXT_UTF8, option, i) : HTOK_OK;
+    return HTOK_OK;
+}
+
+/* A field value: UTF-8 without controls but TAB (RFC 9110 section 5.5). NUL cannot occur in it. */
+static htok_kind htoki_check_field_value(htok_error *e, htok_view value, const char *option)
+{
+    return htoki_check_controls(e, value, option, '\t') != HTOK_OK ? e->kind
+                                                                   : htoki_check_utf8(e, value, option);
 }
 
 static htok_kind htoki_check_headers(htok_error *e, const htok_header *list, size_t count)
@@ -3089,14 +3101,13 @@ static htok_kind htoki_check_token(htok_error *e, htok_view token)
 /* A path parameter. */
 static htok_kind htoki_check_id(htok_error *e, htok_view id, const char *option)
 {
-    size_t valid = htoki_utf8_check(id.ptr, id.len);
     if (id.len == 0 || id.len > HTOKI_VALUE_BYTES_MAX) {
         return htoki_fail_option(e, id.len ? HTOK_REASON_TEXT_TOO_LONG : HTOK_REASON_TEXT_EMPTY, option);
     }
     if (htoki_is(id, ".") || htoki_is(id, "..")) {
         return htoki_fail_option_at(e, HTOK_REASON_ID_DOTS, option, 0);
     }
-    return valid < id.len ? htoki_fail_option_at(e, HTOK_REASON_TEXT_UTF8, option, valid) : HTOK_OK;
+    return htoki_check_utf8(e, id, option);
 }
 
 static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_request *r)
@@ -3109,9 +3120,8 @@ static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_r
     if (name.len == 0) {
         return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "name");
     }
-    i = htoki_utf8_check(name.ptr, name.len);
-    if (i < name.len) {
-        return htoki_fail_option_at(e, HTOK_REASON_TEXT_UTF8, "name", i);
+    if (htoki_check_utf8(e, name, "name") != HTOK_OK) {
+        return e->kind;
     }
     for (i = 0; i < name.len; i++) {
         characters += ((unsigned char)name.ptr[i] & 0xc0) != 0x80;
@@ -3121,15 +3131,14 @@ static htok_kind htoki_check_create(htok_error *e, const htok_create_org_token_r
     }
     for (i = 0; i < r->scope_count; i++) {
         htok_view scope = htoki_text(r->scopes[i]);
-        size_t valid = scope.len ? htoki_utf8_check(scope.ptr, scope.len) : 0;
         if (scope.len == 0) {
             return htoki_fail_option(e, HTOK_REASON_TEXT_EMPTY, "scopes");
         }
         if (r->admin || htoki_is(scope, "admin")) {
             return htoki_fail_option(e, HTOK_REASON_SCOPE_ADMIN, "scopes");
         }
-        if (valid < scope.len) {
-            return htoki_fail_option_at(e, HTOK_REASON_TEXT_UTF8, "scopes", valid);
+        if (htoki_check_utf8(e, scope, "scopes") != HTOK_OK) {
+            return e->kind;
         }
     }
     return HTOK_OK;
@@ -10109,12 +10118,15 @@ static htok_kind htoki_check_retry(htok_error *e, htok_retry *r)
 #define HTOKI_WORK_BYTES_MAX ((uint32_t)1 << (sizeof(size_t) > 2 ? 30 : 14))
 #define HTOKI_PEM_BYTES_MAX  (sizeof(size_t) > 2 ? 65536 : 2048)
 
-static bool htoki_sizes_ok(const htok_client_options *o)
+/* The size that is out of range, by its name; NULL when none is. */
+static const char *htoki_wrong_size(const htok_client_options *o)
 {
-    return o->record_bytes >= 512 && o->record_bytes <= 16384 && o->send_bytes >= 512 &&
-           o->send_bytes <= 16384 && o->work_bytes >= HTOKI_WORK_BYTES_MIN &&
-           o->work_bytes <= HTOKI_WORK_BYTES_MAX && o->client_chain.len <= HTOKI_PEM_BYTES_MAX &&
-           o->client_key.len <= HTOKI_PEM_BYTES_MAX;
+    return o->record_bytes < 512 || o->record_bytes > 16384                               ? "record_bytes"
+           : o->send_bytes < 512 || o->send_bytes > 16384                                 ? "send_bytes"
+           : o->client_chain.len > HTOKI_PEM_BYTES_MAX                                    ? "client_chain"
+           : o->client_key.len > HTOKI_PEM_BYTES_MAX                                      ? "client_key"
+           : o->work_bytes < HTOKI_WORK_BYTES_MIN || o->work_bytes > HTOKI_WORK_BYTES_MAX ? "work_bytes"
+                                                                                          : NULL;
 }
 
 static void htoki_fill_sizes(htok_client_options *o)
@@ -10185,17 +10197,13 @@ HATHORA_TOKENS_API size_t htok_client_bytes(const htok_client_options *options)
 {
     htok_client_options o;
     htoki_fill_options(&o, options);
-    return htoki_sizes_ok(&o) ? htoki_block_bytes(&o) : 0;
+    return htoki_wrong_size(&o) ? 0 : htoki_block_bytes(&o);
 }
 
 static htok_kind htoki_check_sizes(htok_error *e, const htok_client_options *o)
 {
-    const char *name = o->record_bytes < 512 || o->record_bytes > 16384 ? "record_bytes"
-                       : o->send_bytes < 512 || o->send_bytes > 16384   ? "send_bytes"
-                       : o->client_chain.len > HTOKI_PEM_BYTES_MAX      ? "client_chain"
-                       : o->client_key.len > HTOKI_PEM_BYTES_MAX        ? "client_key"
-                                                                        : "work_bytes";
-    return htoki_sizes_ok(o) ? HTOK_OK : htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, name);
+    const char *name = htoki_wrong_size(o);
+    return name ? htoki_fail_option(e, HTOK_REASON_OPTION_RANGE, name) : HTOK_OK;
 }
 
 static htok_kind htoki_check_pins(htok_error *e, const htok_client_options *o)
@@ -10215,20 +10223,6 @@ static htok_kind htoki_check_pins(htok_error *e, const htok_client_options *o)
 #else
     return o->pin_count ? htoki_fail_option(e, HTOK_REASON_HOOK_MISSING, "pins") : HTOK_OK;
 #endif
-}
-
-static htok_kind htoki_check_proxy_secret(htok_error *e, htok_view text, const char *option)
-{
-    size_t i;
-    if (text.len > HTOKI_VALUE_BYTES_MAX) {
-        return htoki_fail_option_at(e, HTOK_REASON_TEXT_TOO_LONG, option, HTOKI_VALUE_BYTES_MAX);
-    }
-    for (i = 0; i < text.len; i++) {
-        if (htoki_is_control(text.ptr[i])) {
-            return htoki_fail_option_at(e, HTOK_REASON_TEXT_CONTROL, option, i);
-        }
-    }
-    return HTOK_OK;
 }
 
 static htok_kind htoki_check_proxy(htok_error *e, const htok_client_options *o)
@@ -10263,9 +10257,9 @@ static htok_kind htoki_check_proxy(htok_error *e, const htok_client_options *o)
     if (colon) {
         return htoki_fail_option_at(e, HTOK_REASON_PROXY_USER, "proxy.user", (size_t)(colon - user.ptr));
     }
-    return htoki_check_proxy_secret(e, user, "proxy.user") != HTOK_OK
+    return htoki_check_controls(e, user, "proxy.user", '\0') != HTOK_OK
                ? e->kind
-               : htoki_check_proxy_secret(e, htoki_text(proxy->password), "proxy.password");
+               : htoki_check_controls(e, htoki_text(proxy->password), "proxy.password", '\0');
 }
 
 static htok_kind htoki_check_client_certificate(htok_error *e, const htok_client_options *o)
