@@ -2359,23 +2359,51 @@ static void htoki_scan_outline(htoki_scan *s, htoki_outline *o)
     s->outline = o;
 }
 
-/* Adds up to three bytes, which are at the place given in the value; drops the outline where they are too many. */
-static inline void htoki_outline_add(htoki_outline **outline, const char *bytes, uint64_t place, bool three)
+/* Three more bytes at this place in the value fit into an outline of n. */
+static inline bool htoki_outline_fits(size_t n, uint64_t place)
 {
-    htoki_outline *o = *outline;
-    size_t n = o->len;
-    if (n > HTOKI_OUTLINE_BYTES - 3 || place > UINT16_MAX - 3) {
-        *outline = NULL;
-        return;
+    return n <= HTOKI_OUTLINE_BYTES - 3 && place <= UINT16_MAX - 3;
+}
+
+/* Adds a byte, or drops an outline that it does not fit into. */
+static void htoki_outline_add(htoki_scan *s, char c, size_t at)
+{
+    htoki_outline *o = s->outline;
+    uint64_t place = s->offset + at - o->begin;
+    if (htoki_outline_fits(o->len, place)) {
+        o->at[o->len] = (uint16_t)place;
+        o->text[o->len++] = c;
+    } else {
+        s->outline = NULL;
     }
-    o->at[n] = (uint16_t)place;
-    o->text[n] = bytes[0];
-    if (three) {
-        o->at[n + 1] = (uint16_t)(place + 1);
-        o->at[n + 2] = (uint16_t)(place + 2);
-        memcpy(o->text + n, bytes, 3);
+}
+
+/* On from the end of a string, where but a colon or a comma stands between it and the next, of which nobody is told. */
+static size_t htoki_scan_strings(htoki_scan *s, const char *bytes, size_t at, size_t len)
+{
+    char next = s->is_key ? ':' : ',', change = htoki_scan_in_object(s) ? ':' ^ ',' : 0;
+    htoki_outline *o = s->outline;
+    size_t n = o ? o->len : 0;
+    uint64_t place = o ? s->offset - o->begin : 0;
+    while (len - at > 2 && bytes[at] == '"' && bytes[at + 1] == next && bytes[at + 2] == '"') {
+        if (o && htoki_outline_fits(n, place + at)) {
+            o->at[n] = (uint16_t)(place + at);
+            o->at[n + 1] = (uint16_t)(place + at + 1);
+            o->at[n + 2] = (uint16_t)(place + at + 2);
+            memcpy(o->text + n, bytes + at, 3);
+            n += 3;
+        } else {
+            o = s->outline = NULL;
+        }
+        next = (char)(next ^ change);
+        at += 3;
+        at += htoki_plain_run(bytes + at, len - at);
     }
-    o->len = n + (three ? 3 : 1);
+    if (o) {
+        o->len = n;
+    }
+    s->is_key = next == ':';
+    return at;
 }
 #endif
 
@@ -2384,21 +2412,7 @@ static size_t htoki_scan_string(htoki_scan *s, const char *bytes, size_t at, siz
 {
     at += htoki_plain_run(bytes + at, len - at);
 #if HTOKI_SHORTCUTS
-    /* On into the next string, where but a colon or a comma stands between two of which nobody is told. */
-    if (s->depth > s->watch) {
-        char next = s->is_key ? ':' : ',', change = htoki_scan_in_object(s) ? ':' ^ ',' : 0;
-        while (len - at > 2 && bytes[at] == '"' && bytes[at + 1] == next && bytes[at + 2] == '"') {
-            if (s->outline) {
-                htoki_outline_add(&s->outline, bytes + at, s->offset + at - s->outline->begin, true);
-            }
-            next = (char)(next ^ change);
-            at += 3;
-            at += htoki_plain_run(bytes + at, len - at);
-        }
-        s->is_key = next == ':';
-    }
-#else
-    (void)s;
+    at = s->depth > s->watch ? htoki_scan_strings(s, bytes, at, len) : at;
 #endif
     return at;
 }
@@ -2455,7 +2469,7 @@ static htoki_scan_event htoki_scan_feed(htoki_scan *s, const char *bytes, size_t
         }
 #if HTOKI_SHORTCUTS
         if (s->outline && outside) {
-            htoki_outline_add(&s->outline, bytes + at, s->offset + at - s->outline->begin, false);
+            htoki_outline_add(s, bytes[at], at);
         }
 #else
         (void)outside;
@@ -3681,7 +3695,9 @@ static size_t htoki_http_run(htoki_http *h, const char *bytes, size_t len)
     htoki_http_texts *texts = h->texts;
     size_t n;
     if (h->state == HTOKI_H_NAME) {
-        for (n = 0; n < len && h->name_len < sizeof texts->name && htoki_is_token_char(bytes[n]); n++) {
+        for (n = 0;
+             n < len && h->name_len < sizeof texts->name && (htoki_is_alpha(bytes[n]) || bytes[n] == '-');
+             n++) {
             texts->name[h->name_len++] = htoki_lower(bytes[n]);
         }
     } else {
@@ -4520,10 +4536,12 @@ static size_t htoki_op_room(const htoki_op *op)
 }
 
 #if HTOKI_SHORTCUTS
-/* Where in the work buffer the outlines are; 0: it has no room for them. */
+/* Where in the work buffer the outlines are: at the end of its first 8 KiB, for more of it than is needed shall not be
+   touched. 0: it has no room for them. */
 static size_t htoki_op_outlines_at(const htoki_op *op)
 {
-    return op->work_bytes > sizeof(htoki_outlines) ? (op->work_bytes - sizeof(htoki_outlines)) / 8 * 8 : 0;
+    size_t end = op->work_bytes < 8192 ? op->work_bytes : 8192;
+    return end > sizeof(htoki_outlines) ? (end - sizeof(htoki_outlines)) / 8 * 8 : 0;
 }
 
 /* An element begins: its outline is wanted. */
@@ -4534,7 +4552,8 @@ static void htoki_op_begin_outline(htoki_op *op)
     if (at != 0) {
         o->known = op->known ? o->known : 0;
         htoki_scan_outline(&op->scan, &o->outline);
-        op->work_used = op->work_bytes;
+        at += sizeof *o;
+        op->work_used = op->work_used > at ? op->work_used : at;
     }
 }
 
@@ -4670,6 +4689,9 @@ static htoki_op_event htoki_op_begin_value(htoki_op *op, char c)
     }
     op->boolean = type == 'b' ? c : '\0';
     op->capture = op->form == HTOKI_BODY_OBJECT;
+    if (op->capture) {
+        htoki_op_begin_outline(op);
+    }
     return HTOKI_OP_MORE;
 }
 
@@ -4732,7 +4754,8 @@ static void htoki_op_object(htoki_op *op)
 {
     htoki_json json;
     htok_error *e = op->error;
-    bool in_place = false, fits = htoki_json_parse(&json, op->work, op->work_bytes, op->filled, NULL);
+    bool in_place = false,
+         fits = htoki_json_parse(&json, op->work, op->work_bytes, op->filled, htoki_op_outlines(op));
     if (!fits) {
         htoki_op_fail_model(op, op->wanted ? HTOK_REASON_ELEMENT_LIMIT : HTOK_REASON_ERROR_BODY_LIMIT);
     } else if (op->wanted) {

@@ -291,9 +291,10 @@ try {
   const smallBig = compare(all(["library", "small"], ["list", "100000"], "ecdsa", { all: 1 }), 3);
   const resumed = compare(all(["limit", "library", "libcurl"], ["resumed"], "closing", { all: 200 }));
   const lengths = compare(
-    Object.fromEntries(listSizes.slice(1).map((n) => [
-      n, () => sample("library", ["list", String(n)], "ecdsa", Math.max(1, Math.round(200000 / n)))])),
-    Math.min(rounds, 5));
+    Object.fromEntries(listSizes.slice(1).flatMap((n) => ["library", "limit"].map((program) => [
+      `${program} ${n}`,
+      () => sample(program, ["list", String(n)], "ecdsa", Math.max(1, Math.round(200000 / n)))]))),
+    Math.min(rounds, 7));
 
   const tool = (file) => ["build/hathora-tokens", "--org", "10", "--token", "bench-dev-token", "--endpoint", url("ecdsa"),
     "--ca-file", file, "list", "-o", "json"];
@@ -314,7 +315,8 @@ try {
     sdk: () => sampleWhole(command("sdk", ["list", "100000"], "ecdsa", 1), sdkEnvironment(ca("ecdsa"))),
   }, 3);
 
-  const points = Object.entries(lengths).map(([n, found]) => ({ n: Number(n), t: median(found.map((one) => one.cpu)) }));
+  const [points, limitPoints] = ["library", "limit"].map((program) => listSizes.slice(1).map((n) => (
+    { n, t: median(lengths[`${program} ${n}`].map((one) => one.cpu)) })));
   const deviation = straightLine(points);
   const [ten, many] = ["10", "100000"].map((tokens) => sample("library", ["list", tokens], "ecdsa", 1).space);
   const above = (many - ten) * 1024;
@@ -363,7 +365,11 @@ try {
   say("");
   table(times);
   say("");
-  say("CPU for each token of a list: " + points.map(({ n, t }) => `${figure(t / n)} ns of ${n}`).join(", ") + ".");
+  for (const [title, found] of [["", points], [", the limit", limitPoints]]) {
+    say(`CPU for each token of a list${title}: ` +
+      found.map(({ n, t }) => `${figure(t / n)} ns of ${n}`).join(", ") +
+      `; ${figure(straightLine(found) * 100)} % from a straight line at most.`);
+  }
   say("");
   say("System calls for one piece of work, send + receive + poll:");
   say("");
