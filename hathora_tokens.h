@@ -1442,13 +1442,13 @@ static void htoki_put_printable(htoki_writer *w, htok_view text)
         uint32_t c = 0;
         size_t n = htoki_utf8_decode(text.ptr + at, text.len - at, &c);
         if (n == 0 || c < 0x20) {
-            char byte = text.ptr[at];
-            if (byte == '\n' || byte == '\r' || byte == '\t') {
+            char octet = text.ptr[at];
+            if (octet == '\n' || octet == '\r' || octet == '\t') {
                 htoki_put_char(w, '\\');
-                htoki_put_char(w, byte == '\n' ? 'n' : byte == '\r' ? 'r' : 't');
+                htoki_put_char(w, octet == '\n' ? 'n' : octet == '\r' ? 'r' : 't');
             } else {
                 htoki_put_text(w, "\\x");
-                htoki_put_hex(w, (unsigned char)byte, 2, false);
+                htoki_put_hex(w, (unsigned char)octet, 2, false);
             }
             n = 1;
         } else if (htoki_is_deceptive(c)) {
@@ -2141,11 +2141,11 @@ static htoki_scan_event htoki_scan_end(htoki_scan *s)
 static htoki_scan_event htoki_scan_open(htoki_scan *s, bool object)
 {
     unsigned bit = 1u << (s->depth % 8);
-    unsigned char *byte = &s->objects[s->depth / 8];
+    unsigned char *octet = &s->objects[s->depth / 8];
     if (s->depth == HATHORA_TOKENS_MAX_DEPTH) {
         return htoki_scan_fail(s, HTOK_REASON_JSON_DEPTH);
     }
-    *byte = (unsigned char)(object ? *byte | bit : *byte & ~bit);
+    *octet = (unsigned char)(object ? *octet | bit : *octet & ~bit);
     s->depth++;
     s->state = object ? HTOKI_S_KEY_OR_END : HTOKI_S_ELEMENT_OR_END;
     return HTOKI_SCAN_MORE;
@@ -2243,7 +2243,7 @@ static htoki_scan_event htoki_scan_string_byte(htoki_scan *s, unsigned char c)
 
 static htoki_scan_event htoki_scan_in_string(htoki_scan *s, char c)
 {
-    unsigned char byte = (unsigned char)c;
+    unsigned char octet = (unsigned char)c;
     switch (s->state) {
     case HTOKI_S_ESCAPE:
         if (c == 'u') {
@@ -2258,7 +2258,7 @@ static htoki_scan_event htoki_scan_in_string(htoki_scan *s, char c)
         s->state = s->left == 0 ? HTOKI_S_STRING : HTOKI_S_HEX;
         return htoki_hex_value(c) >= 0 ? HTOKI_SCAN_MORE : htoki_scan_fail(s, HTOK_REASON_JSON_SYNTAX);
     default: /* HTOKI_S_UTF8 */
-        if (byte < s->low || byte > s->high) {
+        if (octet < s->low || octet > s->high) {
             return htoki_scan_fail(s, HTOK_REASON_JSON_UTF8);
         }
         s->low = 0x80;
@@ -5616,14 +5616,14 @@ static void htoki_der_open(htoki_der *d, uint32_t len)
     d->head_len = 0;
 }
 
-static void htoki_der_head_byte(htoki_der *d, unsigned char byte)
+static void htoki_der_head_byte(htoki_der *d, unsigned char octet)
 {
     uint32_t len = 0;
     unsigned i, more;
     d->left[d->depth]--;
-    d->head[d->head_len++] = byte;
+    d->head[d->head_len++] = octet;
     if (d->head_len == 1) {
-        d->failed = (byte & 0x1f) == 0x1f;
+        d->failed = (octet & 0x1f) == 0x1f;
         return;
     }
     more = d->head[1] < 0x80 ? 0 : d->head[1] & 0x7fu;
@@ -6361,11 +6361,11 @@ static void htoki_x509_start_cert(const br_x509_class **context, uint32_t length
 
 /* BearSSL refuses every critical extension that it does not know. For those that are checked here the mark
    reads "not critical" to its parser, while its hash, and so the signature, gets the true byte. */
-static void htoki_x509_hide_critical(htoki_x509 *x, unsigned char byte)
+static void htoki_x509_hide_critical(htoki_x509 *x, unsigned char octet)
 {
     static const unsigned char not_critical = 0;
     if (x->minimal.err == 0) {
-        br_multihash_update(&x->minimal.mhash, &byte, 1);
+        br_multihash_update(&x->minimal.mhash, &octet, 1);
         x->minimal.do_mhash = 0;
         x->minimal.vtable->append(&x->minimal.vtable, &not_critical, 1);
         x->minimal.do_mhash = 1;

@@ -937,7 +937,6 @@ static int file_to_keep(const char *path, int64_t *size, const char **why)
     memset(&lock, 0, sizeof lock);
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
-    *why = NULL;
     if (fd < 0 || fstat(fd, &info) != 0) {
         *why = strerror(errno);
     } else if (!S_ISREG(info.st_mode)) {
@@ -946,15 +945,14 @@ static int file_to_keep(const char *path, int64_t *size, const char **why)
         *why = "in use by another process";
     } else if (fstat(fd, &info) != 0) { /* again: another process may have written until the lock was there */
         *why = strerror(errno);
+    } else {
+        *size = info.st_size;
+        return fd;
     }
-    if (*why != NULL) {
-        if (fd >= 0) {
-            close(fd);
-        }
-        return -1;
+    if (fd >= 0) {
+        close(fd);
     }
-    *size = info.st_size;
-    return fd;
+    return -1;
 }
 
 static long file_read(int fd, void *data, size_t len, int64_t offset)

@@ -120,6 +120,12 @@ listed board'
         count "$port: the tool and names" "$out/names.log" "$status"
         runs="$runs, name look-up"
     fi
+    check=$(value CHECK)
+    if [ -n "$check" ]; then
+        status=0
+        sh "tests/port/$check" "$out" >"$out/check.log" 2>&1 || status=$?
+        count "$port: what must compile" "$out/check.log" "$status"
+    fi
     own=$(value OWN)
     if [ -n "$own" ]; then
         sh tests/certs.sh build/certs
