@@ -94,6 +94,8 @@ $(OUT)/cmocka.o:
 $(OUT)/tests/%$(EXE): tests/unit/%.c $(HEADERS) $(filter %.o,$(CMOCKA))
 	$(COMPILE) $(KNOBS) $(LISTING) $< -o $@ $(LDFLAGS) $(CMOCKA) $(BEARSSL) $(LIBS)
 
+$(OUT)/tests/test_tool_proxy$(EXE): tools/hathora-tokens.c
+
 $(OUT)/real/%$(EXE): tools/%.c $(HEADERS)
 	$(COMPILE) $< -o $@ $(LDFLAGS) $(BEARSSL) $(LIBS)
 
