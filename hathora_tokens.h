@@ -1913,50 +1913,47 @@ static int htoki_days_in_month(int year, int month)
 }
 
 /* The parts of a date and time, in the order in which they are written. */
+enum { HTOKI_YEAR, HTOKI_MONTH, HTOKI_DAY, HTOKI_HOUR, HTOKI_MINUTE, HTOKI_SECOND, HTOKI_DATE_PARTS };
+
 typedef struct htoki_date {
-    int year, month, day, hour, minute, second;
+    int part[HTOKI_DATE_PARTS];
 } htoki_date;
 
 /* Unix seconds of a date and time; a second of 60 is the next minute's first. False when out of range. */
 static bool htoki_seconds_from_date(const htoki_date *d, int64_t *out)
 {
-    if (d->month < 1 || d->month > 12 || d->day < 1 || d->day > htoki_days_in_month(d->year, d->month) ||
-        d->hour > 23 || d->minute > 59 || d->second > 60) {
+    if (d->part[HTOKI_MONTH] < 1 || d->part[HTOKI_MONTH] > 12 || d->part[HTOKI_DAY] < 1 ||
+        d->part[HTOKI_DAY] > htoki_days_in_month(d->part[HTOKI_YEAR], d->part[HTOKI_MONTH]) ||
+        d->part[HTOKI_HOUR] > 23 || d->part[HTOKI_MINUTE] > 59 || d->part[HTOKI_SECOND] > 60) {
         return false;
     }
-    *out = (int64_t)htoki_days_from_date(d->year, d->month, d->day) * 86400 +
-           (d->hour * INT32_C(3600) + d->minute * 60 + d->second);
+    *out =
+        (int64_t)htoki_days_from_date(d->part[HTOKI_YEAR], d->part[HTOKI_MONTH], d->part[HTOKI_DAY]) * 86400 +
+        (d->part[HTOKI_HOUR] * INT32_C(3600) + d->part[HTOKI_MINUTE] * 60 + d->part[HTOKI_SECOND]);
     return true;
 }
 
-/* Takes text from *at on by a pattern: Y N D h m s each stand for a digit of that part of a date, which begins as zero, b
-   for the name of a month, t for T in either case, any other character for itself. */
+/* Takes text from *at on by a pattern: a digit stands for a digit of that part of a date, 0 for one of the year, which
+   begins as zero, b for the name of a month, t for T in either case, any other character for itself. */
 static bool htoki_take_date(htok_view text, size_t *at, const char *pattern, htoki_date *d)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     for (; *pattern != '\0'; pattern++) {
         char c = *at < text.len ? text.ptr[*at] : '\0';
-        int *part = NULL;
-        switch (*pattern) {
-        case 'Y': part = &d->year; break;
-        case 'N': part = &d->month; break;
-        case 'D': part = &d->day; break;
-        case 'h': part = &d->hour; break;
-        case 'm': part = &d->minute; break;
-        case 's': part = &d->second; break;
-        default: break;
-        }
-        if (part) {
+        unsigned digit = (unsigned)(*pattern - '0');
+        if (digit < HTOKI_DATE_PARTS) {
             if (!htoki_is_digit(c)) {
                 return false;
             }
-            *part = *part * 10 + (c - '0');
+            d->part[digit] = d->part[digit] * 10 + (c - '0');
         } else if (*pattern == 'b') {
             if (text.len - *at < 3) {
                 return false;
             }
-            for (; d->month < 12 && memcmp(text.ptr + *at, months + 3 * d->month, 3) != 0; d->month++) {}
-            d->month++; /* 13, which is out of range, for no month's name */
+            for (; d->part[HTOKI_MONTH] < 12 &&
+                   memcmp(text.ptr + *at, months + 3 * d->part[HTOKI_MONTH], 3) != 0;
+                 d->part[HTOKI_MONTH]++) {}
+            d->part[HTOKI_MONTH]++; /* 13, which is out of range, for no month's name */
             *at += 2;
         } else if (c != *pattern && (*pattern != 't' || c != 'T')) {
             return false;
@@ -1975,7 +1972,7 @@ static bool htoki_rfc3339_parse(htok_view text, int64_t *unix_ms)
     htoki_date date, offset;
     memset(&date, 0, sizeof date);
     memset(&offset, 0, sizeof offset);
-    if (!htoki_take_date(text, &at, "YYYY-NN-DDthh:mm:ss", &date) ||
+    if (!htoki_take_date(text, &at, "0000-11-22t33:44:55", &date) ||
         !htoki_seconds_from_date(&date, &seconds)) {
         return false;
     }
@@ -1993,11 +1990,14 @@ static bool htoki_rfc3339_parse(htok_view text, int64_t *unix_ms)
         return false;
     }
     sign = text.ptr[at] == '+' ? -1 : text.ptr[at] == '-' ? 1 : 0;
-    if (htoki_lower(text.ptr[at++]) != 'z' && (sign == 0 || !htoki_take_date(text, &at, "hh:mm", &offset) ||
-                                               offset.hour > 23 || offset.minute > 59)) {
+    if (htoki_lower(text.ptr[at++]) != 'z' &&
+        (sign == 0 || !htoki_take_date(text, &at, "33:44", &offset) || offset.part[HTOKI_HOUR] > 23 ||
+         offset.part[HTOKI_MINUTE] > 59)) {
         return false;
     }
-    *unix_ms = (seconds + sign * (offset.hour * INT32_C(3600) + offset.minute * 60)) * 1000 + millis;
+    *unix_ms =
+        (seconds + sign * (offset.part[HTOKI_HOUR] * INT32_C(3600) + offset.part[HTOKI_MINUTE] * 60)) * 1000 +
+        millis;
     return at == text.len;
 }
 
@@ -2006,10 +2006,10 @@ static bool htoki_rfc3339_parse(htok_view text, int64_t *unix_ms)
    */
 static bool htoki_http_date_parse(htok_view text, int this_year, int64_t *unix_seconds)
 {
-    static const char patterns[] = ", DD b YYYY hh:mm:ss GMT\0"
-                                   ", DD-b-YY hh:mm:ss GMT\0"
-                                   " b DD hh:mm:ss YYYY\0"
-                                   " b  D hh:mm:ss YYYY\0";
+    static const char patterns[] = ", 22 b 0000 33:44:55 GMT\0"
+                                   ", 22-b-00 33:44:55 GMT\0"
+                                   " b 22 33:44:55 0000\0"
+                                   " b  2 33:44:55 0000\0";
     const char *pattern;
     size_t name = 0;
     while (name < text.len && htoki_is_alpha(text.ptr[name])) {
@@ -2021,8 +2021,8 @@ static bool htoki_http_date_parse(htok_view text, int this_year, int64_t *unix_s
         memset(&date, 0, sizeof date);
         if (htoki_take_date(text, &at, pattern, &date) && at == text.len) {
             if (pattern[4] == '-') {
-                date.year += this_year / 100 * 100;
-                date.year -= date.year > this_year + 50 ? 100 : 0;
+                date.part[HTOKI_YEAR] += this_year / 100 * 100;
+                date.part[HTOKI_YEAR] -= date.part[HTOKI_YEAR] > this_year + 50 ? 100 : 0;
             }
             return htoki_seconds_from_date(&date, unix_seconds);
         }

@@ -16,9 +16,9 @@ static bool midnight(int year, int month, int day, int64_t *seconds)
 {
     htoki_date date;
     memset(&date, 0, sizeof date);
-    date.year = year;
-    date.month = month;
-    date.day = day;
+    date.part[HTOKI_YEAR] = year;
+    date.part[HTOKI_MONTH] = month;
+    date.part[HTOKI_DAY] = day;
     return htoki_seconds_from_date(&date, seconds);
 }
 
