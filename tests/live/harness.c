@@ -483,16 +483,24 @@ const char *live_emulator(void)
     return program("HATHORA_EMULATOR", "hathora-emulator");
 }
 
-void live_needs(const char *what)
+bool live_lacks(const char *what)
 {
     const char *lacking = getenv("LIVE_LACKS");
     size_t len;
     for (; lacking && *lacking; lacking += len + (lacking[len] != '\0')) {
         len = strcspn(lacking, " ");
         if (len == strlen(what) && strncmp(lacking, what, len) == 0) {
-            print_message("skipped: the target lacks %s\n", what);
-            skip();
+            return true;
         }
+    }
+    return false;
+}
+
+void live_needs(const char *what)
+{
+    if (live_lacks(what)) {
+        print_message("skipped: the target lacks %s\n", what);
+        skip();
     }
 }
 

@@ -75,9 +75,11 @@ const char *live_certificate(const char *name);
 const char *live_tool(void);
 const char *live_emulator(void);
 
-/* Skips the running test where LIVE_LACKS, a list of words, has this one: what the programs under test, or what runs
-   them, cannot do. SIGTERM: it reaches the program as a signal. terminals: a terminal of ours is one to it. descriptors: it
-   can start without one. bytes: arguments may be any. processes: /proc shows its arguments. */
+/* Whether LIVE_LACKS, a list of words, has this one: what the programs under test, or what runs them, cannot do. SIGTERM:
+   it reaches the program as a signal. terminals: a terminal of ours is one to it. descriptors: it can start without one.
+   bytes: arguments may be any. processes: /proc shows its arguments. */
+bool live_lacks(const char *what);
+/* Skips the running test where it does. */
 void live_needs(const char *what);
 
 /* ---- Servers on 127.0.0.1. ---- */
