@@ -9144,13 +9144,13 @@ static void htoki_log_end(const htok_client *c, htoki_writer *w)
     c->options.logger->line(c->options.logger->context, w->out);
 }
 
-static void htoki_log(const htok_client *c, const char *before, htok_view text, const char *after)
+static void htoki_log(const htok_client *c, const char *before, const char *text, const char *after)
 {
     char line[320];
     htoki_writer w = htoki_writer_make(line, sizeof line, 0);
     if (c->options.logger) {
         htoki_put_text(&w, before);
-        htoki_put_printable(&w, text);
+        htoki_put_printable(&w, htoki_text(text));
         htoki_put_text(&w, after);
         htoki_log_end(c, &w);
     }
@@ -9161,7 +9161,8 @@ static void htoki_log_number(const htok_client *c, const char *before, uint64_t 
     char digits[24];
     htoki_writer w = htoki_writer_make(digits, sizeof digits, 0);
     htoki_put_decimal(&w, number);
-    htoki_log(c, before, htoki_view(digits, htoki_writer_end(&w)), after);
+    htoki_writer_end(&w);
+    htoki_log(c, before, digits, after);
 }
 
 /* The request line, and the names of the fields that the caller set; no value of theirs. */
@@ -9181,13 +9182,13 @@ static void htoki_log_request(const htok_client *c)
     htoki_put_text(&w, " HTTP/1.1");
     htoki_log_end(c, &w);
     if (c->op.request.token.ptr) {
-        htoki_log(c, "> Authorization: [redacted]", htoki_view("", 0), "");
+        htoki_log(c, "> Authorization: [redacted]", "", "");
     }
     lists[0] = &c->op.request.own;
     lists[1] = &c->op.request.client;
     for (i = 0; i < 2; i++) {
         for (n = 0; n < lists[i]->count; n++) {
-            htoki_log(c, "> ", htoki_text(lists[i]->list[n].name), ": [redacted]");
+            htoki_log(c, "> ", lists[i]->list[n].name, ": [redacted]");
         }
     }
 }
@@ -9333,7 +9334,7 @@ static void htoki_disconnect(htok_client *c)
     htoki_wipe(c->in.buffer, c->in.size);
     htoki_wipe(c->out.buffer, c->out.size);
     c->in.begin = c->in.end = c->out.begin = c->out.end = 0;
-    htoki_log(c, "connection closed", htoki_view("", 0), "");
+    htoki_log(c, "connection closed", "", "");
 }
 
 static size_t htoki_work_used(const htok_client *c)
@@ -9775,8 +9776,7 @@ static void htoki_handshake(htok_client *c)
     c->again = htoki_tls_is_ahead(&c->tls) || htoki_tls_closed(&c->tls);
     if (htoki_tls_established(&c->tls)) {
         c->again = true;
-        htoki_log(c, "TLS established with ", htoki_text(c->url.host),
-                  c->tls.resumed ? ", session resumed" : "");
+        htoki_log(c, "TLS established with ", c->url.host, c->tls.resumed ? ", session resumed" : "");
         c->stage = HTOKI_STAGE_EXCHANGE;
     }
 }
@@ -9829,7 +9829,7 @@ static void htoki_begin_tunnel(htok_client *c)
     htoki_http_limits limits = htoki_limits(c);
     htoki_tunnel_begin(htoki_tunnel_at_hand(c), &c->url, c->options.proxy, htoki_text(c->options.user_agent),
                        &limits);
-    htoki_log(c, "> CONNECT ", htoki_text(c->url.host), "");
+    htoki_log(c, "> CONNECT ", c->url.host, "");
     c->stage = HTOKI_STAGE_TUNNEL;
 }
 
@@ -9842,7 +9842,7 @@ static bool htoki_tunnel_event_done(htok_client *c, htoki_tunnel_event event)
         }
         htoki_attempt_failed(c, false);
     } else if (event == HTOKI_TUNNEL_OPEN) {
-        htoki_log(c, "tunnel opened to ", htoki_text(c->url.host), "");
+        htoki_log(c, "tunnel opened to ", c->url.host, "");
         htoki_wipe(c->work, sizeof(htoki_tunnel));
         c->again = true;
         htoki_begin_handshake(c);
@@ -9881,7 +9881,7 @@ static void htoki_tunnel_exchange(htok_client *c)
 /* The transport is connected. */
 static void htoki_connected(htok_client *c)
 {
-    htoki_log(c, "connected to ", htoki_text(htoki_has_proxy(c) ? c->options.proxy->host : c->url.host), "");
+    htoki_log(c, "connected to ", htoki_has_proxy(c) ? c->options.proxy->host : c->url.host, "");
     c->again = true;
 #if HTOKI_TLS
     if (c->over_tls) {
