@@ -46,7 +46,6 @@ static void set_config(htoki_tls_config *config, const unsigned char *control, h
 static void judge(const unsigned char *control, const chain *c, fuzz_random *random, verdict *v)
 {
     static br_ssl_client_context client;
-    static htoki_aes aes;
     htoki_tls_config config;
     htoki_x509 *x = (htoki_x509 *)malloc(sizeof *x);
     size_t last = c->count - 1, i;
@@ -59,7 +58,7 @@ static void judge(const unsigned char *control, const chain *c, fuzz_random *ran
     memset(v, 0, sizeof *v);
     set_config(&config, control, htoki_view(trust, c->len[last]));
     br_ssl_client_zero(&client);
-    htoki_tls_set_algorithms(&client.eng, &aes);
+    htoki_tls_set_algorithms(&client.eng);
     FUZZ_CHECK(htoki_tls_name(&config, name), "the target's own name");
     memcpy(client.eng.server_name, name, sizeof name);
     htoki_x509_setup(x, &config, &client.eng);
