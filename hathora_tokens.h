@@ -2413,6 +2413,8 @@ static size_t htoki_scan_string(htoki_scan *s, const char *bytes, size_t at, siz
     at += htoki_plain_run(bytes + at, len - at);
 #if HTOKI_SHORTCUTS
     at = s->depth > s->watch ? htoki_scan_strings(s, bytes, at, len) : at;
+#else
+    (void)s;
 #endif
     return at;
 }

@@ -397,7 +397,7 @@ static void check_string(const char *raw, size_t len)
 /* The same tokens by the outline that the scanner makes of the object in two pieces, and by what is known of it then. */
 static void check_outline(const ref *r, const char *text, size_t len)
 {
-#if defined(__SSE2__) || UINTPTR_MAX > 0xffffffffu
+#if (defined(__SSE2__) && !defined(HATHORA_TOKENS_NO_SIMD)) || UINTPTR_MAX > 0xffffffffu
     size_t skip = r->tokens[0].start, part = (len - skip) / 3, n = 0, i, again;
     size_t front = htoki_align(htoki_align(len, sizeof(void *)) + r->count * sizeof(htoki_jsmntok), 8);
     char *buffer = (char *)malloc(front + sizeof(htoki_outlines));

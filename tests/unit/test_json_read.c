@@ -108,7 +108,8 @@ static void tokens_that_do_not_fit_are_told(void **state)
 }
 
 /* Where code may be larger, an element comes with its outline. */
-#if (defined(__SSE2__) && !defined(__TINYC__)) || UINTPTR_MAX > 0xffffffffu
+#if (defined(__SSE2__) && !defined(__TINYC__) && !defined(HATHORA_TOKENS_NO_SIMD)) || \
+    UINTPTR_MAX > 0xffffffffu
 enum { OUTLINES_BYTES = (int)sizeof(htoki_outlines) };
 
 /* The outline of a text that is scanned in pieces, if it has one. */
