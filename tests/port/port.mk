@@ -7,7 +7,7 @@
 #   RUN       the words before a program that run it, and ARGUMENT between it and the name of a test; empty: it runs here
 #   WITHOUT   unit tests that need what the target lacks
 #   FAULTS_EVERY   test_faults strikes at each so-many-th byte, where it goes slowly
-#   LIST      yes where the tests cannot read folders
+#   LIST      yes where the tests cannot read folders, nor start programs
 #   LIVE      yes: the tool and the emulator are built for the target and tested over TLS; LACKS, what the programs
 #             cannot do there, as tests/live/harness.h has it for live_needs()
 #   NAMES     yes: the tool is also tested with names that a hosts file has, and that no name server answers for
@@ -59,7 +59,7 @@ BEARSSL = -lbearssl
 CMOCKA = -lcmocka
 endif
 ifeq ($(LIST),yes)
-LISTING = -DTRANSCRIPTS_LIST='"$(OUT)/transcripts.list"'
+LISTING = -DTRANSCRIPTS_LIST='"$(OUT)/transcripts.list"' -DLIMBO_UNPACKED='"$(OUT)/limbo"'
 endif
 ifeq ($(LIVE),yes)
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c))
@@ -86,6 +86,7 @@ ifeq ($(LWIP),yes)
 endif
 	@test -f build/port/peer_keys.h || sh tests/port/peer-keys.sh build/port/peer_keys.h
 	find tests/transcripts -name '*.txt' | sed 's|^tests/transcripts/||; s|\.txt$$||' | LC_ALL=C sort >$(OUT)/transcripts.list
+	gzip -dc tests/limbo/cases.gz >$(OUT)/limbo
 
 $(OUT)/cmocka.o:
 	$(CC) $(CFLAGS) -w -DHAVE_SIGNAL_H -DHAVE_INTTYPES_H -DHAVE_MALLOC_H $(CMOCKA_CFLAGS) $(INCLUDE) \
