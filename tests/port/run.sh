@@ -24,7 +24,7 @@ count() {
         END { print p + 0, f + 0, s + 0 }')
     p=${sums%% *} s=${sums##* } f=${sums#* }
     f=${f% *}
-    if { [ "$3" -ne 0 ] && [ "$f" -eq 0 ]; } || [ $((p + f)) -eq 0 ]; then
+    if { [ "$3" -ne 0 ] && [ "$f" -eq 0 ]; } || [ $((p + f + s)) -eq 0 ]; then
         echo "$1 ended with status $3 after $p tests" >>"$2"
         f=$((f + 1))
     fi
