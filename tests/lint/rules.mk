@@ -12,8 +12,8 @@ LINT_JOBS = lint-format lint-shell lint-valgrind-tools $(addprefix lint-valgrind
 .PHONY: lint lint-jobs $(LINT_JOBS)
 lint:
 	sh tools/need.sh build demo test lint
-	$(MAKE) build/examples/trusted_anchors.h build/lwip-plain/liblwip.a
-	$(MAKE) -k -j$(JOBS) --output-sync=target lint-jobs
+	$(MAKE) WERROR=$(or $(WERROR),-Werror) build/examples/trusted_anchors.h build/lwip-plain/liblwip.a
+	$(MAKE) -k -j$(JOBS) WERROR=$(or $(WERROR),-Werror) --output-sync=target lint-jobs
 
 lint-jobs: $(LINT_JOBS)
 
