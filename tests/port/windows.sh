@@ -58,7 +58,7 @@ for language in "gcc -std=c99" "g++ -x c++ -std=c++11"; do
         $compile -D_WIN32_WINNT=0x0501 -DIMPLEMENT $file
     every=
     for knob in NO_SOCKETS NO_RESOLVER NO_THREADS NO_TLS NO_CLIENT_CERTIFICATE NO_FILES NO_CLOCK NO_ENTROPY NO_STDLIB \
-        NO_STRINGS NO_LOG NO_BLOCKING NO_SIMD SMALL STATIC; do
+        NO_STRINGS NO_LOG NO_BLOCKING NO_PROXY NO_SESSIONS NO_SIMD SMALL STATIC; do
         every="$every -DHATHORA_TOKENS_$knob"
         test "$language" != "gcc -std=c99" ||
             ok "$language, $knob" $compile -DHATHORA_TOKENS_$knob -DIMPLEMENT $file
