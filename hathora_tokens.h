@@ -164,7 +164,7 @@
                                   implementation, no X25519, no AES or big-integer code for large CPUs
      HATHORA_TOKENS_MAX_DEPTH     512: nesting of JSON that is read; a level costs a bit of the client
      HATHORA_TOKENS_NO_TLS        no BearSSL; https needs a transport that provides TLS
-     HATHORA_TOKENS_NO_CLIENT_CERTIFICATE  no client_chain and client_key: 8 KB of code
+     HATHORA_TOKENS_NO_CLIENT_CERTIFICATE  no client_chain and client_key: 4 KB of code
      HATHORA_TOKENS_NO_PROXY      no options.proxy
      HATHORA_TOKENS_NO_SESSIONS   no export and import of TLS sessions; a client still resumes its own
      HATHORA_TOKENS_NO_SOCKETS    no transport: options.transport is required
