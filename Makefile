@@ -165,7 +165,7 @@ clean:
 	rm -rf build/hathora-* build/mkanchors build/man build/completions build/examples build/tests build/san \
 	    build/sdk build/certs build/nginx build/tinyproxy-bin build/demo \
 	    build/compile build/checks build/results build/live build/fuzz build/fuzz-msan build/lint build/msan \
-	    build/bench build/static build/coverage build/mutate build/dist build/distcheck \
+	    build/bench build/static build/coverage build/mutate build/ci-*.log build/dist build/distcheck \
 	    build/port build/bearssl build/bear-* build/cmocka build/lwip* build/*.lock build/inc build/apt
 
 include tests/fuzz/rules.mk
