@@ -1488,7 +1488,7 @@ static const char *htoki_reason_text(htok_reason reason)
 {
 #if HTOKI_STRINGS
     static const struct {
-#define HTOKI_REASON_ROOM(name, kind, text) char text_of_##name[sizeof text];
+#define HTOKI_REASON_ROOM(name, kind, text) char text_of_##name[sizeof(text)];
         HTOK_REASONS(HTOKI_REASON_ROOM)
 #undef HTOKI_REASON_ROOM
     } texts = {
@@ -4098,9 +4098,9 @@ static htok_kind htoki_fail_member(htok_error *e, htok_reason reason, htok_view 
 }
 
 /* Names of members: texts that a NUL follows. */
-#define HTOKI_NAME(text)      \
-    {                         \
-        text, sizeof text - 1 \
+#define HTOKI_NAME(text)       \
+    {                          \
+        text, sizeof(text) - 1 \
     }
 
 static inline bool htoki_is_member(const htoki_json *j, htok_view key, htok_view name)
