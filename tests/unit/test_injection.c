@@ -262,7 +262,7 @@ static void check_request(const scene *s, const char *label)
 static void check_connect(const scene *s, const char *label)
 {
     const unit_text *sent = &s->world.net.wires[0].sent;
-    htok_view line = {NULL, 0}, value, host;
+    htok_view line, value, host;
     size_t at = 0, i;
     check(next_line(sent, &at, &line) && begins_with(line, "CONNECT ") && line.len > 17, "%s: %s", label,
           sent->text);
