@@ -61,7 +61,7 @@ wrap() {
 # row: the port's line of the table: what it is, by which compiler, what was run, and sizes in bytes: of the header's own
 # code, and of the stripped tool.
 row() {
-    compiler=$($(value CC) --version | sed -n '1s/ (.*) / /; 1s/^Debian //; 1p' | sed 's/-win32//')
+    compiler=$($(value CC) --version | sed -n '1s, (.*),,; 1s,^Debian ,,; 1s, version,,; 1s,-win32,,; 1p')
     code=$($(value SIZE) "$out/header.o" | awk 'NR == 2 { print $1 }')
     tool=-
     if [ -f "$out/real/hathora-tokens$exe" ]; then
@@ -104,14 +104,14 @@ revoked board'
         board lwip_loop 'created org-token-1
 listed board'
     fi
-    runs="unit tests, transcripts, whole calls over TLS in memory"
+    runs="unit tests, transcripts, calls over TLS in memory"
     if [ "$(value LIVE)" = yes ]; then
         wrap hathora-tokens
         wrap hathora-emulator
         status=0
         HATHORA_BIN=$out LIVE_LACKS=$(value LACKS) timeout 1800 build/tests/live/test_cli >"$out/live.log" 2>&1 </dev/null || status=$?
         count "$port: the tool over TLS" "$out/live.log" "$status"
-        runs="$runs, tool and emulator over TLS"
+        runs="$runs, both tools over TLS"
     fi
     if [ "$(value NAMES)" = yes ]; then
         status=0
