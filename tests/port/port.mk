@@ -11,7 +11,7 @@
 #   LIVE      yes: the tool and the emulator are built for the target and tested over TLS; LACKS, what the programs
 #             cannot do there, as tests/live/harness.h has it for live_needs()
 #   NAMES     yes: the tool is also tested with names that a hosts file has, and that no name server answers for
-#   CHECK     a script in tests/port that is given the folder, for what must compile, or must not
+#   CHECK     a script in tests/port for more, which is given the folder and prints counts as cmocka does
 #   OWN       tests of the target's own, tests/port/OWN.c, run on a terminal with the folder of the tools
 #   STRIP, SIZE   for the sizes that are shown
 #   LWIP      yes: examples/lwip_loop.c runs too, over lwIP

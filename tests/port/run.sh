@@ -86,11 +86,17 @@ one() {
         failed=$((failed + 1))
         return
     fi
-    run=$(value RUN) exe=$(value EXE) argument=$(value ARGUMENT) units=$(value UNITS)
+    run=$(value RUN) exe=$(value EXE) argument=$(value ARGUMENT) units=$(value UNITS) every=$(value FAULTS_EVERY)
+    if [ -n "$every" ]; then
+        echo "$port: less than everywhere: faults strike at each ${every}th byte"
+    fi
+    case $(value KNOBS) in
+        *UNIT_EVERY=*) echo "$port: less than everywhere: a test of JSON takes some of its cases" ;;
+    esac
 
     # Side by side; each leaves its log and its status.
     # shellcheck disable=SC2016,SC2086
-    printf '%s\n' $units | FAULTS_EVERY=$(value FAULTS_EVERY) xargs -P "$jobs" -I NAME sh -c '
+    printf '%s\n' $units | FAULTS_EVERY=$every xargs -P "$jobs" -I NAME sh -c '
         status=0
         set -f
         timeout 900 $1 "$2/tests/NAME$3" $4 >"$2/tests/NAME.log" 2>&1 </dev/null || status=$?
@@ -124,7 +130,7 @@ listed board'
     if [ -n "$check" ]; then
         status=0
         sh "tests/port/$check" "$out" >"$out/check.log" 2>&1 || status=$?
-        count "$port: what must compile" "$out/check.log" "$status"
+        count "$port: $check" "$out/check.log" "$status"
     fi
     own=$(value OWN)
     if [ -n "$own" ]; then
