@@ -14,7 +14,7 @@ awk -v out="$out/sample" '
     /^```/ { inside = 0 }
     inside { print >file }' README.md
 sh tools/source.sh bearssl >"$out/source.log" 2>&1 || cat "$out/source.log"
-make -s install PREFIX=/usr DESTDIR="$out/installed" >"$out/install.log" 2>&1 || cat "$out/install.log"
+make -s --no-print-directory install PREFIX=/usr DESTDIR="$out/installed" >"$out/install.log" 2>&1 || cat "$out/install.log"
 
 for sample in "$out"/sample-*.txt; do
     name=$(basename "$sample" .txt)

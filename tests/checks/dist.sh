@@ -36,13 +36,13 @@ verdict "it holds the project's files, in order, nobody's" "$out/problems"
 cmp "$tarball" "$out/$name/build/dist/$name.tar.gz" >"$out/problems" 2>&1 || true
 verdict "unpacked it gives itself again" "$out/problems"
 
-make -s -C "$out/$name" install PREFIX=/usr DESTDIR="$out/installed" >"$out/problems" 2>&1 || true
+make -s --no-print-directory -C "$out/$name" install PREFIX=/usr DESTDIR="$out/installed" >"$out/problems" 2>&1 || true
 (cd "$out/installed/usr" && find . -type f -printf '%m %P\n' | LC_ALL=C sort -k 2) |
     diff tests/checks/install.txt - >>"$out/problems" || true
 verdict "unpacked it is built and installed" "$out/problems"
 
 {
-    make -s -C "$out/$name" build/tests/unit/test_url && (cd "$out/$name" && build/tests/unit/test_url)
+    make -s --no-print-directory -C "$out/$name" build/tests/unit/test_url && (cd "$out/$name" && build/tests/unit/test_url)
 } >"$out/log" 2>&1 || echo 'they fail' >>"$out/log"
 grep -vE '^\[(=| )' "$out/log" >"$out/problems" || true
 verdict "unpacked its unit tests run" "$out/problems"

@@ -34,7 +34,7 @@ sums() {
 install_to() {
     prefix=$1 folder=$2
     shift 2
-    (umask 077 && make -s install PREFIX="$prefix" DESTDIR="$folder" "$@") >"$out/log" 2>&1 || cat "$out/log"
+    (umask 077 && make -s --no-print-directory install PREFIX="$prefix" DESTDIR="$folder" "$@") >"$out/log" 2>&1 || cat "$out/log"
 }
 
 # program FOLDER PREFIX: builds a program with what pkg-config says, and shows what that prints.
@@ -70,7 +70,7 @@ int main(void)
 END
 
 # What is built is for everybody to read, whoever installs it.
-(umask 022 && make -s all docs) >"$out/problems" 2>&1
+(umask 022 && make -s --no-print-directory all docs) >"$out/problems" 2>&1
 install_to /usr "$out/first" >>"$out/problems"
 files "$out/first/usr" | diff tests/checks/install.txt - >>"$out/problems" || true
 find "$out/first" -type d ! -perm 755 >>"$out/problems"
@@ -96,7 +96,7 @@ install_to '/opt/a b' "$out/with space" >"$out/problems"
 program "$out/with space" '/opt/a b' 2>&1 | diff "$out/expected" - >>"$out/problems" || true
 verdict "folders may hold spaces" "$out/problems"
 
-make -s uninstall PREFIX=/usr DESTDIR="$out/first" >"$out/problems" 2>&1 || true
+make -s --no-print-directory uninstall PREFIX=/usr DESTDIR="$out/first" >"$out/problems" 2>&1 || true
 files "$out/first" >>"$out/problems"
 verdict "uninstall leaves no file" "$out/problems"
 
@@ -107,7 +107,7 @@ done >>"$out/problems"
 verdict "each folder may be another" "$out/problems"
 
 {
-    ! make -s install PREFIX=usr DESTDIR="$out/refused/" >"$out/log" 2>&1 || echo 'it was not refused'
+    ! make -s --no-print-directory install PREFIX=usr DESTDIR="$out/refused/" >"$out/log" 2>&1 || echo 'it was not refused'
     grep -q "must begin with /, unlike 'usr'" "$out/log" || cat "$out/log"
     [ ! -e "$out/refused" ] || echo 'something was written'
 } >"$out/problems"
@@ -120,7 +120,7 @@ find build -maxdepth 2 -type f \( -path 'build/man/*' -o -path 'build/completion
 mkdir "$out/nobody"
 if [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups test -r "$PWD/Makefile" 2>"$out/log"; then
     chown 65534:65534 "$out/nobody"
-    setpriv --reuid=65534 --regid=65534 --clear-groups make -s install PREFIX=/usr DESTDIR="$out/nobody" \
+    setpriv --reuid=65534 --regid=65534 --clear-groups make -s --no-print-directory install PREFIX=/usr DESTDIR="$out/nobody" \
         >"$out/problems" 2>&1 || true
 else
     install_to /usr "$out/nobody" >"$out/problems"
