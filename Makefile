@@ -38,7 +38,7 @@ BEARSSL_MEMORY = build/bear-msan/libbearssl.a
 SAN_CFLAGS = $(SANITIZE) $(if $(filter file,$(origin CFLAGS)),,$(CFLAGS))
 SAN_CXXFLAGS = $(SANITIZE) $(if $(filter file,$(origin CXXFLAGS)),,$(CXXFLAGS))
 
-HEADERS = hathora_tokens.h $(wildcard tests/*/*.h)
+HEADERS = hathora_tokens.h $(wildcard tools/*.h) $(wildcard tests/*/*.h)
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c)) mkanchors
 # Examples that need what this machine has not are left out.
 has = $(shell printf '\043include <$1>\n' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo yes)
@@ -54,7 +54,7 @@ SANITIZED = $(addprefix build/san/,$(TOOLS) $(EXAMPLES) $(TESTS))
 MEMORY = $(addprefix build/msan/,$(filter tests/unit/%,$(TESTS)))
 COVERED = $(filter-out %_small,$(patsubst tests/unit/%.c,build/coverage/%,$(wildcard tests/unit/test_*.c)))
 SCRIPTS = $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh examples/*.sh)
-OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.c tests/*/*.c tests/*/*.h examples/*.[ch] examples/*.cpp)
+OUR_SOURCES = hathora_tokens.h $(wildcard tools/*.[ch] tests/*/*.c tests/*/*.h examples/*.[ch] examples/*.cpp)
 
 .PHONY: all static need check coverage test-programs demo examples docs install uninstall dist distcheck longest-poll clean help
 .DELETE_ON_ERROR:

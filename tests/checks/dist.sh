@@ -7,18 +7,7 @@ cd "$(dirname "$0")/../.."
 out=$PWD/build/checks/dist
 rm -rf "$out"
 mkdir -p "$out"
-status=0
-
-# verdict NAME FILE: passes when FILE, the list of what is wrong, is empty.
-verdict() {
-    if [ -s "$2" ]; then
-        echo "not ok $1"
-        head -n 20 "$2" | sed 's/^/    /'
-        status=1
-    else
-        echo "ok $1"
-    fi
-}
+. tests/verdict.sh
 
 tarball=$(sh tools/dist.sh "$out")
 name=$(basename "$tarball" .tar.gz)

@@ -8,22 +8,11 @@ out=build/checks/hazards
 rm -rf "$out"
 mkdir -p "$out"
 header=hathora_tokens.h
-status=0
+. tests/verdict.sh
 rims=
 for knob in SOCKETS RESOLVER THREADS FILES CLOCK ENTROPY STDLIB; do
     rims="$rims -DHATHORA_TOKENS_NO_$knob"
 done
-
-# verdict NAME FILE: passes when FILE, the list of offenders, is empty.
-verdict() {
-    if [ -s "$2" ]; then
-        echo "not ok $1"
-        sed 's/^/    /' "$2"
-        status=1
-    else
-        echo "ok $1"
-    fi
-}
 
 awk -f tests/checks/strip.awk "$header" >"$out/code"
 

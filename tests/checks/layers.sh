@@ -7,18 +7,7 @@ out=build/checks
 mkdir -p "$out"
 header=hathora_tokens.h
 code=$out/code
-status=0
-
-# verdict NAME FILE: passes when FILE, the list of offenders, is empty.
-verdict() {
-    if [ -s "$2" ]; then
-        echo "not ok $1"
-        sed 's/^/    /' "$2"
-        status=1
-    else
-        echo "ok $1"
-    fi
-}
+. tests/verdict.sh
 
 awk -f tests/checks/strip.awk "$header" >"$code"
 

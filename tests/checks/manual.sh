@@ -7,18 +7,7 @@ cd "$(dirname "$0")/../.."
 out=build/checks/manual
 rm -rf "$out"
 mkdir -p "$out"
-status=0
-
-# verdict TEXT FILE: not ok, with the file's lines, where it has any.
-verdict() {
-    if [ -s "$2" ]; then
-        echo "not ok $1"
-        sed 's/^/    /' "$2"
-        status=1
-    else
-        echo "ok $1"
-    fi
-}
+. tests/verdict.sh
 
 sh tools/man.sh "$out"
 for tool in hathora-tokens hathora-emulator; do

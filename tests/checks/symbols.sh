@@ -5,27 +5,16 @@ set -eu
 cd "$(dirname "$0")/../.."
 out=build/checks
 mkdir -p "$out"
-status=0
+. tests/verdict.sh
 base='-I. -O2 -fno-stack-protector -fno-pic'
 every=
-for knob in SOCKETS RESOLVER THREADS TLS CLIENT_CERTIFICATE FILES CLOCK ENTROPY STDLIB STRINGS LOG BLOCKING; do
+for knob in SOCKETS RESOLVER THREADS TLS CLIENT_CERTIFICATE PROXY SESSIONS FILES CLOCK ENTROPY STDLIB STRINGS LOG BLOCKING; do
     every="$every -DHATHORA_TOKENS_NO_$knob"
 done
 rims=
 for knob in SOCKETS RESOLVER THREADS TLS FILES CLOCK ENTROPY STDLIB; do
     rims="$rims -DHATHORA_TOKENS_NO_$knob"
 done
-
-# verdict NAME FILE: passes when FILE, the list of offenders, is empty.
-verdict() {
-    if [ -s "$2" ]; then
-        echo "not ok $1"
-        sed 's/^/    /' "$2"
-        status=1
-    else
-        echo "ok $1"
-    fi
-}
 
 # compile OUTPUT FLAGS...
 compile() {

@@ -65,7 +65,7 @@ ifeq ($(LIVE),yes)
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/hathora-*.c))
 endif
 COMPILE = $(CC) $(STD) $(CFLAGS) $(WARNINGS) -I. $(INCLUDE)
-HEADERS = hathora_tokens.h $(wildcard tests/unit/*.h tests/port/*.h)
+HEADERS = hathora_tokens.h $(wildcard tools/*.h) $(wildcard tests/unit/*.h tests/port/*.h)
 
 .PHONY: programs libraries
 .DELETE_ON_ERROR:

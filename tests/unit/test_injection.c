@@ -4,6 +4,7 @@
 #define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
 #include "unit.h"
+#include "peer_cert.h"
 
 /* ---- Where a text can go. ---- */
 
@@ -286,16 +287,6 @@ static void check_connect(const scene *s, const char *label)
 
 /* ---- One text in one place. ---- */
 
-static const char root[] = "-----BEGIN CERTIFICATE-----\n"
-                           "MIIBQDCB56ADAgECAgEBMAoGCCqGSM49BAMCMA8xDTALBgNVBAMMBHJvb3QwIBcN\n"
-                           "MjQwMTAxMDAwMDAwWhgPMjA1NDAxMDEwMDAwMDBaMA8xDTALBgNVBAMMBHJvb3Qw\n"
-                           "WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQSQwhtzJLQYc8Rgd20RabVJlhUY+T3\n"
-                           "TglTiXEeA3KblLgZ10mIxEigToLlqY/tgeZfTSGFcDdrVZQ5cFPmsOgGozIwMDAP\n"
-                           "BgNVHRMBAf8EBTADAQH/MB0GA1UdDgQWBBQGGubiKia+XM8xalntaX3u6gVG4TAK\n"
-                           "BggqhkjOPQQDAgNIADBFAiBOVQPKZ0pXy7CkhdMrSMa5YG43Lk1KIAcQIli9uqUj\n"
-                           "RAIhAMfNphHaU2+7ITN7o18ENWak5pkjtAwOb6bukJy6yxAa\n"
-                           "-----END CERTIFICATE-----\n";
-
 static bool provide(void *context, htok_view *token)
 {
     *token = ((const scene *)context)->text;
@@ -357,7 +348,7 @@ static void set_scene(scene *s, place where, htoki_operation operation, htok_vie
         s->proxy.user = where == PROXY_USER ? text.ptr : "u";
         s->proxy.password = where == PROXY_PASSWORD ? text.ptr : "p";
         o->proxy = &s->proxy;
-        o->trust = htoki_text(root);
+        o->trust = htoki_text(peer_root);
         s->world.transport.provides_tls = false;
     }
 }

@@ -4,6 +4,7 @@
 #define HATHORA_TOKENS_IMPLEMENTATION
 #include "hathora_tokens.h"
 #include "unit.h"
+#include "peer_cert.h"
 #include "stack.h"
 
 #define TOKEN    "dev-token-CANARY-1"
@@ -104,16 +105,6 @@ typedef struct scene {
     char line[2048];
     size_t used;
 } scene;
-
-static const char root[] = "-----BEGIN CERTIFICATE-----\n"
-                           "MIIBQDCB56ADAgECAgEBMAoGCCqGSM49BAMCMA8xDTALBgNVBAMMBHJvb3QwIBcN\n"
-                           "MjQwMTAxMDAwMDAwWhgPMjA1NDAxMDEwMDAwMDBaMA8xDTALBgNVBAMMBHJvb3Qw\n"
-                           "WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQSQwhtzJLQYc8Rgd20RabVJlhUY+T3\n"
-                           "TglTiXEeA3KblLgZ10mIxEigToLlqY/tgeZfTSGFcDdrVZQ5cFPmsOgGozIwMDAP\n"
-                           "BgNVHRMBAf8EBTADAQH/MB0GA1UdDgQWBBQGGubiKia+XM8xalntaX3u6gVG4TAK\n"
-                           "BggqhkjOPQQDAgNIADBFAiBOVQPKZ0pXy7CkhdMrSMa5YG43Lk1KIAcQIli9uqUj\n"
-                           "RAIhAMfNphHaU2+7ITN7o18ENWak5pkjtAwOb6bukJy6yxAa\n"
-                           "-----END CERTIFICATE-----\n";
 
 /* Polls to the end; no check in it may fail, since it runs on a stack of its own. */
 static void *run_call(void *argument)
@@ -326,7 +317,7 @@ static void proxied(scene *s)
     s->proxy.user = USER;
     s->proxy.password = PASSWORD;
     s->world.options.proxy = &s->proxy;
-    s->world.options.trust = htoki_text(root);
+    s->world.options.trust = htoki_text(peer_root);
     s->world.options.retry.strategy = HTOK_RETRY_NONE;
     s->world.transport.provides_tls = false;
 }
