@@ -5087,7 +5087,7 @@ typedef struct htoki_der {
     bool hashing, done, trailing, failed;
     bool unhashed;    /* nobody wants its hashes */
     bool exact, wild; /* the name so far equals the reference */
-    bool critical, extended, ca, server_usage, name_found, names_seen, path_limited, signs_nothing;
+    bool critical, extended, ca, server_usage, name_found, path_limited, signs_nothing;
     bool critical_unknown;
     bool permitted_seen, permitted, excluded, tree_unknown;
     htoki_reference *reference; /* NULL: names do not matter */
@@ -5465,7 +5465,6 @@ static void htoki_names_put_address(htoki_reference *r, const unsigned char *add
 static void htoki_der_ip_name(htoki_der *d)
 {
     htoki_reference *r = d->reference;
-    d->names_seen = true;
     if (d->got != 4 && d->got != 16) {
         return;
     }
@@ -5573,10 +5572,7 @@ static void htoki_der_close(htoki_der *d, htoki_node node)
     case HTOKI_NODE_TREES:
     case HTOKI_NODE_PERMITTED: /* RFC 5280 section 4.2.1.10: never empty, for that could mean all or nothing */
     case HTOKI_NODE_EXCLUDED: d->failed = d->index[d->depth] == 0; break;
-    case HTOKI_NODE_DNS_NAME:
-        d->names_seen = true;
-        d->name_found = d->name_found || d->exact || d->wild;
-        break;
+    case HTOKI_NODE_DNS_NAME: d->name_found = d->name_found || d->exact || d->wild; break;
     case HTOKI_NODE_IP_NAME: htoki_der_ip_name(d); break;
     case HTOKI_NODE_DNS_TREE:
         if (d->reference->host_len != 0) {
@@ -6530,8 +6526,8 @@ static void htoki_x509_detail(const htoki_x509 *x, htoki_writer *w)
     switch ((int)x->reason) {
     case HTOK_REASON_CERTIFICATE_NAME:
         if (!x->name_ok) {
-            htoki_put_text(w,
-                           x->der.names_seen ? "certificate is for " : "certificate holds no subjectAltName");
+            htoki_put_text(w, x->reference.names_len != 0 ? "certificate is for "
+                                                          : "certificate holds no subjectAltName");
             htoki_put(w, x->reference.names, x->reference.names_len);
             htoki_put_text(w, x->reference.names_len == HTOKI_NAMES_BYTES ? "..." : "");
         }
