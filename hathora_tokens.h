@@ -7005,7 +7005,7 @@ typedef struct htoki_validity {
     char since[14], until[14];
 } htoki_validity;
 
-enum { HTOKI_TLS_HANDSHAKE = 22 }; /* the content type (RFC 5246 section 6.2.1) */
+enum { HTOKI_TLS_ALERT = 21, HTOKI_TLS_HANDSHAKE = 22 }; /* content types (RFC 5246 section 6.2.1) */
 
 /* A server may put all messages of its first flight into one record, and the engine works a record off in one go: the
    certificate's signature, that of the key exchange, and a key of our own. So plain handshake records are cut at the
@@ -7595,7 +7595,7 @@ static bool htoki_tls_cut(htoki_tls *t)
         record[4] = (unsigned char)c->rest;
         c->rest = 0;
     }
-    if (t->ahead_end == t->ahead) {
+    if (t->ahead_end == t->ahead || record[0] == HTOKI_TLS_ALERT) { /* a plain warning ends no flight */
         return true;
     }
     if (record[0] == HTOKI_TLS_HANDSHAKE && t->ahead_end - t->ahead < 5) {

@@ -456,6 +456,34 @@ static void a_record_of_several_messages_is_taken_in_one_at_a_time(void **state)
     free(messages.text);
 }
 
+/* A server that does not know the name may say so before its flight; what is encrypted is never cut. */
+static void a_warning_before_a_record_of_several_messages_changes_nothing(void **state)
+{
+    static const char warning[7] = {21, 3, 3, 0, 2, 1, 112};
+    static pair p;
+    unit_text flight = {0}, messages = {0};
+    unsigned char *in;
+    size_t len;
+    unsigned pauses = 1;
+    (void)state;
+    pair_begin(&p);
+    pair_start(&p);
+    hold_flight(&p, &flight, &messages);
+    in = htoki_tls_wire_in(&p.tls, &len);
+    memcpy(in, warning, sizeof warning);
+    memcpy(in + sizeof warning, flight.text, flight.len);
+    htoki_tls_wire_in_done(&p.tls, sizeof warning + flight.len);
+    while (htoki_tls_advance(&p.tls)) {
+        pauses++;
+    }
+    assert_int_equal(pauses, 5); /* the warning and four messages */
+    pump(&p);
+    assert_true(htoki_tls_established(&p.tls));
+    pair_end(&p);
+    free(flight.text);
+    free(messages.text);
+}
+
 /* Records of the largest size fill the client's buffer to its last byte, or almost. */
 static void check_whole_records(pair *p, const char *label)
 {
@@ -2853,6 +2881,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_handshake_works_in_pieces_of_any_size),
         cmocka_unit_test(a_flight_may_lie_across_records_in_any_way),
         cmocka_unit_test(a_record_of_several_messages_is_taken_in_one_at_a_time),
+        cmocka_unit_test(a_warning_before_a_record_of_several_messages_changes_nothing),
         cmocka_unit_test(each_suite_works_with_each_kind_of_key),
         cmocka_unit_test(no_other_suite_is_offered),
         cmocka_unit_test(the_hello_offers_tls_1_2_and_http_1_1_alone),
