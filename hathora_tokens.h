@@ -6968,6 +6968,8 @@ static void htoki_answer_choose(const br_ssl_client_certificate_class **context,
             a->asked = HTOKI_ASKED_SENT;
             choice->chain = id->chain;
             choice->chain_len = id->chain_len;
+        } else {
+            htoki_identity_forget(id);
         }
     }
 #endif
