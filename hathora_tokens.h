@@ -5176,9 +5176,8 @@ static htoki_node htoki_der_extension_child(const htoki_der *d, unsigned tag)
         return htoki_node_if(tag == 0x30, server || !d->reference ? HTOKI_NODE_SKIP : HTOKI_NODE_TREES);
     case HTOKI_EXTENSION_SUBJECT_KEY_ID:
         return htoki_node_if(tag == 0x04, root ? HTOKI_NODE_KEY_ID : HTOKI_NODE_SKIP);
-    case HTOKI_EXTENSION_AUTHORITY_KEY_ID:
+    default: /* HTOKI_EXTENSION_AUTHORITY_KEY_ID */
         return htoki_node_if(tag == 0x30, root ? HTOKI_NODE_SKIP : HTOKI_NODE_AUTHORITY);
-    default: return HTOKI_NODE_SKIP;
     }
 }
 
@@ -5208,10 +5207,11 @@ static htoki_node htoki_der_child(htoki_der *d, unsigned tag)
     case HTOKI_NODE_EXTENSIONS_TAG: return htoki_node_if(tag == 0x30 && index == 0, HTOKI_NODE_EXTENSIONS);
     case HTOKI_NODE_EXTENSIONS: return htoki_node_if(tag == 0x30, HTOKI_NODE_EXTENSION);
     case HTOKI_NODE_EXTENSION:
+        if (index != 0 && tag == 0x04 && index < 3) { /* what nobody here reads may be any bytes */
+            return d->extension <= HTOKI_EXTENSION_HARMLESS ? HTOKI_NODE_SKIP : HTOKI_NODE_EXTENSION_VALUE;
+        }
         return index == 0 ? htoki_node_if(tag == 0x06, HTOKI_NODE_EXTENSION_OID)
-               : index == 1 && tag == 0x01
-                   ? HTOKI_NODE_CRITICAL
-                   : htoki_node_if(tag == 0x04 && index < 3, HTOKI_NODE_EXTENSION_VALUE);
+                          : htoki_node_if(tag == 0x01 && index == 1, HTOKI_NODE_CRITICAL);
     case HTOKI_NODE_EXTENSION_VALUE: return index == 0 ? htoki_der_extension_child(d, tag) : HTOKI_NODE_BAD;
     case HTOKI_NODE_BASIC:
         return index == 0 && tag == 0x01   ? HTOKI_NODE_CA

@@ -675,6 +675,10 @@ static void only_authorities_sign(void **state)
          SIGNER_WITH("ca! raw!:2a0304=0500"),
          INVALID(BR_ERR_X509_CRITICAL_EXTENSION)},
         {.label = "unknown extension", SIGNER_WITH("ca! raw:2a0304=0500"), GOOD},
+        {.label = "unknown extension of plain bytes", SIGNER_WITH("ca! raw:2a0304=68656c6c6f"), GOOD},
+        {.label = "extension that restricts nothing, of plain bytes",
+         SIGNER_WITH("ca! raw:551d1f=68656c6c6f"),
+         GOOD},
         {.label = "trusted but no authority",
          .chain = {LEAF_OF_INT},
          .roots = {INT_WITH("notca")},
@@ -2185,13 +2189,15 @@ static void each_part_of_a_trusted_certificate_has_its_place(void **state)
          FORM_OK},
         {"key identifiers of any length", PART_EXTENSIONS,
          "a3333031302f0603551d0e04280426" HEX_POINT "aaaaaaaaaaaa", FORM_OK},
+        {"an unknown extension of plain bytes", PART_EXTENSIONS, "a30f300d300b06022a03040568656c6c6f",
+         FORM_OK},
         {"a length of one byte more", PART_EXTENSIONS,
          "a381953081923081"
          "8f06022a03048188048185" HEX_POINT HEX_POINT HEX_POINT HEX_POINT "aaaaaaaaaa",
          FORM_OK},
         {"a length with a zero before it", PART_EXTENSIONS,
-         "a381953081923081"
-         "8f06022a0304818804820084" HEX_POINT HEX_POINT HEX_POINT HEX_POINT "aaaaaaaa",
+         "a381963081933081"
+         "900603551d0e04818804820084" HEX_POINT HEX_POINT HEX_POINT HEX_POINT "aaaaaaaa",
          FORM_BAD},
         {"no algorithm of the signature", PART_SIGNATURE_ALGORITHM, "", FORM_BAD},
         {"an algorithm of the signature that is none", PART_SIGNATURE_ALGORITHM, "310a" OID_SIGNED, FORM_BAD},
