@@ -1551,7 +1551,7 @@ static void an_extension_must_not_come_twice(void **state)
         {.label = "basicConstraints twice the same", SIGNER_WITH("ca ca"), MALFORMED},
         {.label = "name constraints", SIGNER_WITH("ca! nc:d=test.example nc:d=test.example"), MALFORMED},
         {.label = "ids", .chain = {LEAF_WITH(SAN " aki:01 aki:02")}, MALFORMED},
-        {.label = "an unknown one", .chain = {LEAF_WITH(SAN " raw:2a0304=0500 raw:2a0305=0500")}, GOOD},
+        {.label = "unknown ones", .chain = {LEAF_WITH(SAN " raw:2a0304=0500 raw:2a0304=0500")}, GOOD},
     };
     (void)state;
     CHECK_CASES(cases);
