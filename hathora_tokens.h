@@ -124,9 +124,9 @@
      The server's chain, name and dates are always checked; there is no switch to turn that off. Beyond
      BearSSL, the name must stand in subjectAltName (an address as iPAddress), extendedKeyUsage where it exists
      must hold serverAuth or anyExtendedKeyUsage, name constraints hold, a CA's certificate as the server's, RSA
-     keys under 2048 bits and SHA-1 are refused. Revocation is not checked. The token goes to the endpoint's host
-     alone and redirects are not followed. Secrets are borrowed, never copied to memory that outlives the call,
-     and overwritten with '*' in any server text that reaches an error.
+     keys under 2048 bits (in whole bytes) and SHA-1 are refused. Revocation is not checked. The token goes to the
+     endpoint's host alone and redirects are not followed. Secrets are borrowed, never copied to memory that outlives
+     the call, and overwritten with '*' in any server text that reaches an error.
      A client resumes TLS sessions, for a day after the certificates were verified and never past the end of one:
      a resumed handshake checks none. htok_client_export_session() hands one to the next run of a program.
      Trusted certificates come from options.trust, options.trust_file, or by htok_client_create() from the system:

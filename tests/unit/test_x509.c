@@ -1282,6 +1282,7 @@ static void rsa_keys_have_2048_to_4096_bits(void **state)
         bool root_usable;
     } rows[] = {{1024, HTOK_REASON_CERTIFICATE_INVALID, BR_ERR_X509_WEAK_PUBLIC_KEY, false},
                 {2040, HTOK_REASON_CERTIFICATE_INVALID, BR_ERR_X509_WEAK_PUBLIC_KEY, false},
+                {2041, HTOK_REASON_NONE, 0, true}, /* as many bytes as one of 2048 bits */
                 {2048, HTOK_REASON_NONE, 0, true},
                 {3072, HTOK_REASON_NONE, 0, true},
                 {4096, HTOK_REASON_NONE, 0, true},
