@@ -741,7 +741,8 @@ HATHORA_TOKENS_API void htok_client_wipe(htok_client *client);
    returns how many were written: 0 when there is none, the server gave it no id, its time is over, size is too small, or
    the transport provides TLS. It is a secret: with it the connection can be read, and whoever can change it where it is
    kept can pose as the server. Keep it as safe as the token, and wipe it after use. It serves for a day at most, never
-   past the end of a certificate that it rests on, and for the same host, port, trusted certificates and pins alone. */
+   past the end of a certificate that it rests on, and for the same host, port, trusted certificates and pins alone,
+   both programs with HATHORA_TOKENS_SMALL or both without. */
 HATHORA_TOKENS_API size_t htok_client_export_session(const htok_client *client, void *buffer, size_t size);
 
 /* Takes an exported session for the host and port of options.server_url, between calls. An idle connection is closed.
@@ -7368,7 +7369,8 @@ static void htoki_bind(br_sha256_context *sha, const void *bytes, size_t len)
 }
 
 /* A hash of all that decides whether a server's certificates are good, and of who the client is to the server: what a
-   session rests on must be the same where it is resumed. A new option of that kind belongs here. */
+   session rests on must be the same where it is resumed. A new option of that kind belongs here. So do the
+   suites, for that of a session must be among those offered (RFC 5246 section 7.4.1.2). */
 static void htoki_tls_bind(const htoki_tls_config *config, uint16_t port, unsigned char binding[32])
 {
     unsigned char fixed[3];
@@ -7376,7 +7378,7 @@ static void htoki_tls_bind(const htoki_tls_config *config, uint16_t port, unsign
     size_t i;
     fixed[0] = (unsigned char)(port >> 8);
     fixed[1] = (unsigned char)(port & 255);
-    fixed[2] = config->expired_roots;
+    fixed[2] = (unsigned char)(config->expired_roots | HTOKI_SMALL << 1);
     br_sha256_init(&sha);
     htoki_bind(&sha, config->host, strlen(config->host));
     htoki_bind(&sha, fixed, sizeof fixed);
