@@ -674,10 +674,10 @@ HATHORA_TOKENS_API htok_kind htok_client_init(htok_client **client, void *memory
 
 /* Like htok_client_init(), with one block from options->allocator, and one more for the trusted certificates
    when they come from options->trust_file or, without options->trust too, from the system: the first bundle at
-   the usual paths that holds one of use, or the ROOT store of Windows. Reads here and never again. Errors: those
-   of htok_client_init(); InvalidRequestError when the file, or the system's bundle, is unreadable or malformed
-   (detail names it), or when nothing was found and server_url is https (detail names every path tried; an http://
-   one needs none, and then only calls to https fail); UnexpectedClientError when memory ran out. */
+   the usual paths that can be read and holds one of use, or the ROOT store of Windows. Reads here and never again.
+   Errors: those of htok_client_init(); InvalidRequestError when the file is unreadable, or it or the system's bundle
+   malformed (detail names it), or when nothing was found and server_url is https (detail names every path tried; an
+   http:// one needs none, and then only calls to https fail); UnexpectedClientError when memory ran out. */
 HATHORA_TOKENS_API htok_kind htok_client_create(htok_client **client, const htok_client_options *options,
                                                 htok_error *error);
 
