@@ -8795,7 +8795,10 @@ static int64_t htoki_file_read(void *context, const char *path, void *buffer, si
     }
     got = fread(buffer, 1, size, file);
     more = got == size && fgetc(file) != EOF;
-    *os_error = !ferror(file) ? 0 : errno != 0 ? errno : EIO; /* C alone does not promise an errno */
+    /* The rest of a pipe is no file: read into more memory it would lack its beginning. */
+    *os_error = !ferror(file) && (!more || fseek(file, 0, SEEK_SET) == 0) ? 0
+                : errno != 0                                              ? errno
+                                                                          : EIO; /* C promises no errno */
     fclose(file);
     return *os_error ? -1 : (int64_t)got + more;
 }

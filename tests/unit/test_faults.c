@@ -533,6 +533,13 @@ static int sim_fgetc(FILE *file)
     return sim.file_at < sim.file_len ? sim.file[sim.file_at++] : EOF;
 }
 
+static int sim_fseek(FILE *file, long offset, int from)
+{
+    assert_true(file == (FILE *)(void *)&sim && offset == 0 && from == SEEK_SET);
+    sim.file_at = 0;
+    return 0;
+}
+
 static int sim_ferror(FILE *file)
 {
     assert_true(file == (FILE *)(void *)&sim);
@@ -608,6 +615,7 @@ br_prng_seeder br_prng_seeder_system(const char **name)
 #define fopen                       sim_fopen
 #define fread                       sim_fread
 #define fgetc                       sim_fgetc
+#define fseek                       sim_fseek
 #define ferror                      sim_ferror
 #define fclose                      sim_fclose
 #define malloc                      sim_malloc
@@ -619,6 +627,7 @@ br_prng_seeder br_prng_seeder_system(const char **name)
 #undef fopen
 #undef fread
 #undef fgetc
+#undef fseek
 #undef ferror
 #undef fclose
 #undef malloc

@@ -223,6 +223,24 @@ static void a_file_is_read_whole_or_known_to_be_longer(void **state)
     assert_int_equal(os_error, EISDIR);
 }
 
+/* A pipe, as a shell's <(...) is one, would go on where the first attempt ended. */
+static void what_cannot_be_read_again_is_not_read_in_part(void **state)
+{
+    char path[32], buffer[8];
+    size_t size;
+    (void)state;
+    for (size = 6; size <= 8; size++) {
+        int ends[2], os_error = -1;
+        assert_int_equal(pipe(ends), 0);
+        assert_int_equal(write(ends[1], "1234567", 7), 7);
+        assert_int_equal(close(ends[1]), 0);
+        snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+        assert_int_equal(htoki_file_read(NULL, path, buffer, size, &os_error), size < 7 ? -1 : 7);
+        assert_int_equal(os_error, size < 7 ? ESPIPE : 0);
+        assert_int_equal(close(ends[0]), 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +249,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_wait_for_nothing_is_refused),
         cmocka_unit_test(a_wait_that_a_signal_ends_is_over_and_one_that_the_system_refuses_has_failed),
         cmocka_unit_test(a_file_is_read_whole_or_known_to_be_longer),
+        cmocka_unit_test(what_cannot_be_read_again_is_not_read_in_part),
     };
     unit_filter(argc, argv);
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
