@@ -6865,7 +6865,7 @@ static bool htoki_identity_matches(const htoki_identity *id, const htoki_root_ke
                memcmp(id->modulus.ptr, key->bytes, key->modulus_len) == 0;
     }
     len = br_ec_compute_pub(HTOKI_EC, NULL, point, &id->key.ec);
-    return len == key->len && memcmp(point, key->bytes, len) == 0;
+    return len != 0 && len == key->len && memcmp(point, key->bytes, len) == 0;
 }
 
 /* Checks both texts, once, when the client is made. Leaves nothing decoded behind. */

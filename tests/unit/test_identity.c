@@ -169,6 +169,35 @@ static void a_key_without_its_curve_has_the_certificate_s(void **state)
     }
 }
 
+/* Nor is a key of no curve that of a certificate with a key of an unknown kind. */
+static void a_key_without_its_curve_fits_no_certificate_of_another_kind(void **state)
+{
+    static const char *const spkis[] = {
+        "300506032b6570032100aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", /* Ed25519 */
+        "301006072a8648ce3d020106052b8104000a030100", /* secp256k1, no point */
+    };
+    unit_text key = {0}, inner = {0}, der = {0};
+    size_t i;
+    (void)state;
+    der_hex(&inner, 0x02, "01");
+    der_add(&inner, 0x04, keys[1].ec.x, keys[1].ec.xlen);
+    der_wrap(&der, 0x30, &inner);
+    cert_add_pem(&key, "EC PRIVATE KEY", (const unsigned char *)der.text, der.len, "\n");
+    for (i = 0; i < UNIT_COUNT(spkis); i++) {
+        cert_spec spec = {.subject = "client", .signer = 1, .extensions = "eku:client notca"};
+        unit_text chain = {0};
+        cert_bytes cert;
+        spec.spki_hex = spkis[i];
+        cert = cert_make(&spec);
+        cert_add_pem(&chain, "CERTIFICATE", cert.bytes, cert.len, "\n");
+        check_verdict(spkis[i], &chain, &key, HTOK_REASON_CLIENT_KEY_MISMATCH, 0);
+        free(chain.text);
+        free(cert.bytes);
+    }
+    free(key.text);
+    free(der.text);
+}
+
 /* ---- What is refused. ---- */
 
 static void the_key_must_be_the_certificate_s(void **state)
@@ -588,6 +617,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(keys_are_read_in_each_form),
         cmocka_unit_test(one_text_may_hold_both),
         cmocka_unit_test(a_key_without_its_curve_has_the_certificate_s),
+        cmocka_unit_test(a_key_without_its_curve_fits_no_certificate_of_another_kind),
         cmocka_unit_test(the_key_must_be_the_certificate_s),
         cmocka_unit_test(keys_of_other_kinds_and_sizes_are_refused_by_name),
         cmocka_unit_test(an_encrypted_key_in_the_old_form_is_named),
