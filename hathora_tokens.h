@@ -173,7 +173,7 @@
      HATHORA_TOKENS_NO_FILES      no stdio, and no ROOT store of Windows (crypt32); trust comes from memory
      HATHORA_TOKENS_NO_CLOCK      options.clock is required
      HATHORA_TOKENS_NO_ENTROPY    options.entropy is required for TLS
-     HATHORA_TOKENS_NO_STDLIB     no malloc(): htok_client_create() needs options.allocator
+     HATHORA_TOKENS_NO_STDLIB     no malloc(): htok_client_create() and getaddrinfo() need options.allocator
      HATHORA_TOKENS_NO_BLOCKING   no blocking calls; also leaves their declarations out where it is defined
      HATHORA_TOKENS_NO_LOG        no logger
      HATHORA_TOKENS_NO_SIMD       no SSE2, also on x86-64
@@ -8193,7 +8193,7 @@ static htok_io htoki_lookup_start(void *context, const char *host, htok_io_detai
     if (lookup->job) {
         return HTOK_IO_OK;
     }
-    job = allocator ? (htoki_job *)allocator->allocate(allocator->context, sizeof *job) : NULL;
+    job = allocator->allocate ? (htoki_job *)allocator->allocate(allocator->context, sizeof *job) : NULL;
     if (!job) {
         return htoki_lookup_refuse(detail, EAI_MEMORY);
     }
