@@ -9307,14 +9307,15 @@ static htok_io htoki_send(htok_client *c, const void *bytes, size_t len, size_t 
     return *moved ? HTOK_IO_OK : HTOK_IO_AGAIN;
 }
 
-/* Ends the connection, with a close_notify if it leaves at once. */
+/* Ends the connection, with a close_notify if it leaves at once. Where no byte of the request has left, the request would
+   leave with it. */
 static void htoki_disconnect(htok_client *c)
 {
     if (!c->open) {
         return;
     }
 #if HTOKI_TLS
-    if (c->over_tls && (c->stage == HTOKI_STAGE_EXCHANGE || c->stage == HTOKI_STAGE_ENDED)) {
+    if (c->over_tls && c->sent_any && (c->stage == HTOKI_STAGE_EXCHANGE || c->stage == HTOKI_STAGE_ENDED)) {
         size_t len, moved;
         unsigned char *bytes;
         htoki_tls_close(&c->tls);

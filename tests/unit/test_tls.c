@@ -2120,6 +2120,51 @@ static bool was_resumed(const peer *q)
     return !unit_contains(q->out.text, q->out.len, "Root");
 }
 
+/* A request that waits in the engine, of which no byte has left, must not leave with the close_notify: a create would
+   then take effect that the record says was never sent, and that is sent again. */
+static void a_request_of_which_nothing_left_does_not_leave_at_the_end(void **state)
+{
+    static const htok_create_org_token_request create = {false, 0, NULL, "ci"};
+    static peer q;
+    static unit_world w;
+    unsigned way;
+    (void)state;
+    for (way = 0; way < 3; way++) {
+        size_t sends;
+        char label[16];
+        snprintf(label, sizeof label, "way %u", way);
+        peer_begin_again(&q);
+        world_over(&q, &w);
+        w.options.retry.strategy = HTOK_RETRY_BACKOFF;
+        w.options.retry.retry_connection_errors = true;
+        unit_create(&w);
+        assert_int_equal(htok_create_org_token_start(w.client, &create, NULL), HTOK_OK);
+        while (w.client->stage != HTOKI_STAGE_EXCHANGE) {
+            assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+        }
+        q.stall_from = q.sends;
+        q.stall_to = SIZE_MAX;
+        assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+        check(q.sends > q.stall_from, "the request waits");
+        q.stall_from = q.stall_to = 0;
+        sends = q.sends;
+        if (way == 0) {
+            htok_client_cancel(w.client);
+            check_number(htok_client_error(w.client)->may_have_taken_effect, false, label);
+        } else if (way == 1) {
+            w.clock_state.now_ms += 30000;
+            assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+            check_number(w.client->stage, HTOKI_STAGE_WAIT, "it is tried again");
+        } else {
+            htok_client_close(w.client);
+            w.client = NULL;
+        }
+        check_number(q.sends, sends, label);
+        unit_end(&w);
+        peer_end(&q);
+    }
+}
+
 static void a_tunnel_carries_the_call_and_keeps_secrets_apart(void **state)
 {
     static const htok_proxy proxy = {"proxy.test", 3128, "user-CANARY-5", "password-CANARY-6"};
@@ -2941,6 +2986,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_server_may_be_named_by_its_address),
         cmocka_unit_test(a_stream_that_ends_anywhere_is_told_by_where),
         cmocka_unit_test(a_body_until_the_end_needs_a_close_notify),
+        cmocka_unit_test(a_request_of_which_nothing_left_does_not_leave_at_the_end),
         cmocka_unit_test(a_tunnel_carries_the_call_and_keeps_secrets_apart),
         cmocka_unit_test(a_connection_that_breaks_in_the_tunnel_is_the_servers),
         cmocka_unit_test(a_session_goes_on_in_the_next_client),
