@@ -9957,6 +9957,7 @@ static void htoki_begin_attempt(htok_client *c, uint64_t now)
     c->sent_any = c->got_bytes = c->send_failed = false;
     c->attempt_ms = c->replayed ? c->attempt_ms : now;
     if (!htoki_take_token(c, &request)) {
+        c->error.may_have_taken_effect = c->maybe_done;
         htoki_end(c, false);
         return;
     }

@@ -1610,6 +1610,39 @@ static void a_provider_that_fails_ends_the_call(void **state)
     }
 }
 
+/* What went before was answered by 503, by 429, by nothing on a kept connection. */
+static void a_provider_that_fails_later_does_not_undo_what_was_sent(void **state)
+{
+    unsigned i;
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        unit_world w;
+        provider p = {0, false, {"first", "a b", "a b", "a b"}};
+        unit_begin(&w);
+        with_backoff(&w);
+        w.options.token = NULL;
+        w.options.token_provider = provide;
+        w.options.token_context = &p;
+        w.net.wires[0].replies[0] = i == 0   ? BUSY_CLOSE
+                                    : i == 1 ? "HTTP/1.1 429 x\r\nContent-Length: 0\r\n\r\n"
+                                             : REVOKED;
+        w.net.wires[0].end = i == 2 ? HTOK_IO_CLOSED : HTOK_IO_AGAIN;
+        w.net.wires[0].end_requests = 2;
+        unit_create(&w);
+        if (i == 2) {
+            start_revoke(&w);
+            assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+            p.calls = 0;
+        }
+        start_revoke(&w);
+        assert_int_equal(unit_finish(&w), HTOK_STATE_FAILED);
+        check_number(p.calls, 2, "calls");
+        check_error(&w, HTOK_REASON_HEADER_VALUE, HTOK_PHASE_OPTION, "the second token");
+        check_number(htok_client_error(w.client)->may_have_taken_effect, i != 1, "effect");
+        unit_end(&w);
+    }
+}
+
 static void without_a_token_there_is_no_authorization(void **state)
 {
     unit_world w;
@@ -2219,6 +2252,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(cancelling_a_wait_counts_the_attempts_made),
         cmocka_unit_test(the_provider_is_asked_before_each_request),
         cmocka_unit_test(a_provider_that_fails_ends_the_call),
+        cmocka_unit_test(a_provider_that_fails_later_does_not_undo_what_was_sent),
         cmocka_unit_test(without_a_token_there_is_no_authorization),
         cmocka_unit_test(limits_are_those_of_the_options),
         cmocka_unit_test(a_hundred_thousand_tokens_stream_through_the_default_block),
