@@ -9520,7 +9520,8 @@ static bool htoki_op_event_done(htok_client *c, htoki_op_event event, bool unrea
     if (c->over_tls) {
         size_t len = 0;
         htoki_tls_wire_out(&c->tls, &len);
-        keep = keep && len == 0 && !htoki_tls_is_ahead(&c->tls) && !htoki_tls_closed(&c->tls);
+        keep = keep && len == 0 && htoki_span_len(&c->in) == 0 && !htoki_tls_is_ahead(&c->tls) &&
+               !htoki_tls_closed(&c->tls);
     }
 #endif
     if (event == HTOKI_OP_DONE) {

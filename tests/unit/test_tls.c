@@ -2165,6 +2165,39 @@ static void a_request_of_which_nothing_left_does_not_leave_at_the_end(void **sta
     }
 }
 
+/* A resumed handshake's last flight leaves together with the request. The server answers what came of it; what a failed
+   send left behind must not go before the next request. */
+static void a_connection_with_half_a_request_unsent_is_not_kept(void **state)
+{
+    static peer q;
+    static unit_world w;
+    size_t fail;
+    unsigned answered = 0;
+    (void)state;
+    for (fail = 1; fail < 40; fail++) {
+        peer_begin_again(&q);
+        world_over(&q, &w);
+        unit_create(&w);
+        list_again(&q, &w);
+        htoki_disconnect(w.client);
+        q.fail_from = q.sends + fail;
+        assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+        while (!w.client->send_failed && w.client->stage != HTOKI_STAGE_ENDED) {
+            (void)htok_client_poll(w.client);
+        }
+        unit_add_text(&q.p.received, "\r\n\r\n");
+        peer_run(&q);
+        if (w.client->send_failed && q.stage == 2) {
+            assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+            check(!w.client->open, "it is kept after %d sends", (int)fail);
+            answered++;
+        }
+        unit_end(&w);
+        peer_end(&q);
+    }
+    check(answered > 1, "%u answers", answered);
+}
+
 static void a_tunnel_carries_the_call_and_keeps_secrets_apart(void **state)
 {
     static const htok_proxy proxy = {"proxy.test", 3128, "user-CANARY-5", "password-CANARY-6"};
@@ -2987,6 +3020,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_stream_that_ends_anywhere_is_told_by_where),
         cmocka_unit_test(a_body_until_the_end_needs_a_close_notify),
         cmocka_unit_test(a_request_of_which_nothing_left_does_not_leave_at_the_end),
+        cmocka_unit_test(a_connection_with_half_a_request_unsent_is_not_kept),
         cmocka_unit_test(a_tunnel_carries_the_call_and_keeps_secrets_apart),
         cmocka_unit_test(a_connection_that_breaks_in_the_tunnel_is_the_servers),
         cmocka_unit_test(a_session_goes_on_in_the_next_client),
