@@ -4361,8 +4361,8 @@ static bool htoki_op_sent_all(const htoki_op *op)
 }
 
 /* Length of what spells the secret at the text's beginning, its characters plain or escaped as JSON allows
-   (RFC 8259 section 7); 0 when it is something else. Where the text was cut off, a beginning of the secret at
-   its end counts. */
+   (RFC 8259 section 7), or overwritten as part of another secret; 0 when it is something else. Where the text was cut
+   off, a beginning of the secret at its end counts. */
 static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, bool cut)
 {
     size_t at = 0, i, n;
@@ -4383,7 +4383,7 @@ static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, 
             }
             c = c == 'u' ? (char)(n == 4 && code < 0x80 ? code : 0) : c;
         }
-        if (c != secret.ptr[i]) {
+        if (c != secret.ptr[i] && c != '*') {
             return cut && at == len && (c == '\0' || c == '\\') ? len : 0;
         }
     }

@@ -336,6 +336,35 @@ static void secrets_are_blotted_out_of_server_text(void **state)
     }
 }
 
+static void a_secret_that_holds_another_is_blotted_whole(void **state)
+{
+    static const htok_header own[] = {{"X-Env", "prod"}, {"X-Path", "a/b/c"}},
+                             client[] = {{"X-Api-Key", "prod_4f9a_prod_77"},
+                                         {"X-Key", "a/b/c/d9"},
+                                         {"X-Both", "id-SECRET-TOKEN-9"}};
+    static const struct {
+        const char *body, *wanted;
+    } rows[] = {{"bad key prod_4f9a_prod_77.", "bad key *****************."},
+                {"prod prod_4f9a", "**** ****_4f9a"},
+                {"a\\/b\\/c\\/d9 a/b/c/d9", "*********** ********"},
+                {"[id-SECRET-TOKEN-9]", "[*****************]"},
+                {"prodprod_4f9a_prod_77!", "*********************!"},
+                {"**** **** x", "**** **** x"}};
+    size_t i;
+    op_case c;
+    (void)state;
+    begin(&c, HTOKI_GET_ORG_TOKENS);
+    c.request.own.list = own;
+    c.request.own.count = UNIT_COUNT(own);
+    c.request.client.list = client;
+    c.request.client.count = UNIT_COUNT(client);
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        answer(&c, "500 x", "", rows[i].body);
+        check_view(c.error.body, rows[i].wanted, rows[i].body);
+    }
+    end(&c);
+}
+
 /* A server may escape what needs no escape; PHP's encoder writes a slash as \/. */
 static void secrets_are_blotted_where_json_spells_them_with_escapes(void **state)
 {
@@ -941,6 +970,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(interim_statuses_decide_nothing_but_101),
         cmocka_unit_test(a_documented_error_must_validate),
         cmocka_unit_test(secrets_are_blotted_out_of_server_text),
+        cmocka_unit_test(a_secret_that_holds_another_is_blotted_whole),
         cmocka_unit_test(secrets_are_blotted_where_json_spells_them_with_escapes),
         cmocka_unit_test(a_secret_with_two_backslashes_is_blotted_as_it_stands),
         cmocka_unit_test(the_beginning_of_a_secret_at_a_cut_is_blotted),
