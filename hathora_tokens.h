@@ -4369,22 +4369,28 @@ static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, 
     if (len >= secret.len && memcmp(text, secret.ptr, secret.len) == 0) {
         return secret.len;
     }
-    for (i = 0; i < secret.len; i++) {
-        char c;
+    for (i = 0; i < secret.len; i += n) {
+        char c[4];
+        size_t from = at;
         if (at == len) {
             return cut ? len : 0;
         }
-        c = text[at++];
-        if (c == '\\' && at < len && (secret.ptr[i] != '\\' || text[at] == '\\')) {
-            unsigned code = 0;
-            c = text[at++];
-            for (n = 0; c == 'u' && n < 4 && at < len && htoki_hex_value(text[at]) >= 0; n++) {
-                code = code << 4 | (unsigned)htoki_hex_value(text[at++]);
+        c[0] = text[at++];
+        n = 1;
+        if (c[0] == '\\' && at < len && (secret.ptr[i] != '\\' || text[at] == '\\')) {
+            bool whole = text[at] != 'u';
+            size_t digit;
+            for (digit = 1; !whole && digit < len - at && htoki_hex_value(text[at + digit]) >= 0; digit++) {
+                whole = digit == 4;
             }
-            c = c == 'u' ? (char)(n == 4 && code < 0x80 ? code : 0) : c;
+            c[0] = '\0';
+            at += whole ? htoki_json_unescape(text + at, len - at, c, &n) : digit;
         }
-        if (c != secret.ptr[i] && c != '*') {
-            return cut && at == len && (c == '\0' || c == '\\') ? len : 0;
+        if (c[0] != '*' && (n > secret.len - i || memcmp(c, secret.ptr + i, n) != 0)) {
+            /* What the cut left of an escape, or of two that are one character. */
+            bool begun = n == 3 ? (c[1] & 0xf0) == 0xa0 && len - from < 12
+                                : at == len && (c[0] == '\0' || c[0] == '\\');
+            return cut && begun ? len : 0;
         }
     }
     return at;

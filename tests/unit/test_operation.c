@@ -380,6 +380,48 @@ static void secrets_are_blotted_where_json_spells_them_with_escapes(void **state
     end(&c);
 }
 
+/* A field's value may hold any character but controls, and TAB. PHP's encoder writes what is not ASCII as \\uXXXX. */
+static void fields_are_blotted_where_json_spells_them_with_escapes(void **state)
+{
+    static const htok_header own[] = {{"X-Name", "schl\xc3\xbcssel"},
+                                      {"X-Tab", "one\ttwo"},
+                                      {"X-Pair", "\xf0\x9f\x98\x80-key"},
+                                      {"X-Last", "key-\xf0\x9f\x98\x80"}};
+    static const struct {
+        const char *body, *wanted;
+    } rows[] = {{"schl\\u00fcssel schl\\u00FCs\\u0073el", "************** *******************"},
+                {"schl\\u00fdssel schl\\u00fcs schl\\u00f", "schl\\u00fdssel schl\\u00fcs schl\\u00f"},
+                {"one\\ttwo one\\u0009two one\\ntwo", "******** ************ one\\ntwo"},
+                {"\\ud83d\\ude00-key \\ud83d\\ude01-key \\ud83d-key",
+                 "**************** \\ud83d\\ude01-key \\ud83d-key"},
+                {"key-\\uD83D\\uDE00 key-\\ud83d", "**************** key-\\ud83d"}};
+    static const char pair[] = "\\u006bey-\\ud83d\\ude00";
+    size_t i, room;
+    op_case c;
+    (void)state;
+    begin(&c, HTOKI_GET_ORG_TOKENS);
+    c.request.own.list = own;
+    c.request.own.count = UNIT_COUNT(own);
+    for (i = 0; i < UNIT_COUNT(rows); i++) {
+        answer(&c, "500 x", "", rows[i].body);
+        check_view(c.error.body, rows[i].wanted, rows[i].body);
+    }
+    for (room = 520; room < 560; room++) {
+        char body[700];
+        c.work_bytes = c.element_bytes = (uint32_t)(sizeof(htoki_http_texts) + room);
+        memset(body, '.', sizeof body);
+        memcpy(body + 530, pair, sizeof pair - 1);
+        body[sizeof body - 1] = '\0';
+        answer(&c, "500 x", "", body);
+        assert_int_equal(c.error.body.len, room);
+        for (i = 0; i < room; i++) {
+            check(c.error.body.ptr[i] == (i >= 530 && i < 530 + sizeof pair - 1 ? '*' : '.'),
+                  "byte %d of %d: %.*s", (int)i, (int)room, (int)(room - 520), c.error.body.ptr + 520);
+        }
+    }
+    end(&c);
+}
+
 static void a_secret_with_two_backslashes_is_blotted_as_it_stands(void **state)
 {
     op_case c;
@@ -972,6 +1014,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(secrets_are_blotted_out_of_server_text),
         cmocka_unit_test(a_secret_that_holds_another_is_blotted_whole),
         cmocka_unit_test(secrets_are_blotted_where_json_spells_them_with_escapes),
+        cmocka_unit_test(fields_are_blotted_where_json_spells_them_with_escapes),
         cmocka_unit_test(a_secret_with_two_backslashes_is_blotted_as_it_stands),
         cmocka_unit_test(the_beginning_of_a_secret_at_a_cut_is_blotted),
         cmocka_unit_test(the_beginning_of_an_escaped_secret_at_a_cut_is_blotted),
