@@ -3016,6 +3016,19 @@ static bool htoki_is_listed(htok_view text, const char *list)
     return *list != '\0';
 }
 
+/* Without the blanks at its ends, which are no part of a field's value (RFC 9110 section 5.5). */
+static htok_view htoki_trimmed(htok_view v)
+{
+    while (v.len > 0 && (v.ptr[v.len - 1] == ' ' || v.ptr[v.len - 1] == '\t')) {
+        v.len--;
+    }
+    while (v.len > 0 && (*v.ptr == ' ' || *v.ptr == '\t')) {
+        v.ptr++;
+        v.len--;
+    }
+    return v;
+}
+
 static htok_kind htoki_check_utf8(htok_error *e, htok_view text, const char *option)
 {
     size_t valid = htoki_utf8_check(text.ptr, text.len);
@@ -3343,12 +3356,7 @@ static htoki_http_event htoki_http_fail(htoki_http *h, htok_reason reason)
 
 static htok_view htoki_http_value(const htoki_http *h)
 {
-    const char *value = h->texts->value;
-    size_t len = h->value_len;
-    while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t')) {
-        len--;
-    }
-    return htoki_view(value, len);
+    return htoki_trimmed(htoki_view(h->texts->value, h->value_len));
 }
 
 /* True when a comma-separated list (RFC 9110 section 5.6.1) holds the word. */
@@ -4421,7 +4429,7 @@ static void htoki_op_blot_text(const htoki_op *op, char *text, size_t len, bool 
     }
     for (i = 0; i < 2; i++) {
         for (n = 0; n < lists[i]->count; n++) {
-            htok_view value = htoki_text(lists[i]->list[n].value);
+            htok_view value = htoki_trimmed(htoki_text(lists[i]->list[n].value));
             if (value.len >= HTOKI_SECRET_HEADER_MIN) {
                 htoki_blot(text, len, value, cut);
             }

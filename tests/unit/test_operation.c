@@ -302,7 +302,7 @@ static void a_documented_error_must_validate(void **state)
 static void secrets_are_blotted_out_of_server_text(void **state)
 {
     static const htok_header own[] = {{"X-Key", "own-header-value"}, {"X-Short", "abc"}, {"X-Four", "jump"}};
-    static const htok_header client[] = {{"X-Client", "client value"}};
+    static const htok_header client[] = {{"X-Client", " \tclient value\t "}};
     static const char *const tokens[] = {"SECRET-TOKEN", "Bearer SECRET-TOKEN", "bearer SECRET-TOKEN"};
     size_t i;
     (void)state;
