@@ -377,8 +377,9 @@ typedef enum htok_phase {
 typedef enum htok_reason { HTOK_REASONS(HTOK_REASON_ENTRY) HTOK_REASON_COUNT } htok_reason;
 #undef HTOK_REASON_ENTRY
 
-/* All there is to know about a failure. No field ever holds a secret: the token, the plain-text token and the
-   values of caller-set header fields are overwritten with '*' in all server text before it gets here. */
+/* All there is to know about a failure. No field ever holds a secret: the token and the values of caller-set header
+   fields, from four bytes on, are overwritten with '*' in all server text before it gets here; of a create's answer
+   nothing but ApiError's message is told. */
 typedef struct htok_error {
     htok_kind kind;
     htok_reason reason;
