@@ -6147,10 +6147,11 @@ typedef struct htoki_x509 {
     char now[14];
     char until
         [14]; /* the earliest end of a date that the verdict rests on, and of the longest that it may be used */
-    htoki_reference reference;
-    br_x509_trust_anchor anchor[2];
+    /* Beside other bytes, which spares what BearSSL's context grew by after 0.6. */
     unsigned char anchor_name[33];
     unsigned char seen[HTOKI_SEEN_PINS][32];
+    htoki_reference reference;
+    br_x509_trust_anchor anchor[2];
     htoki_der der;
     unsigned char store[656]; /* keys of anchors, and before that the names */
     br_x509_minimal_context minimal;
