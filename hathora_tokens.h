@@ -773,8 +773,8 @@ typedef struct htok_org_token_list {
     size_t bytes_needed; /* out: a size of memory in which this list fits, also when it did not */
 } htok_org_token_list;
 
-/* Lists into list->memory, all or nothing. Errors: those of a list; UnexpectedClientError (LIST_FULL) when
-   the memory is too small, with bytes_needed set. */
+/* Lists into list->memory, all or nothing. Errors: those of a list; InvalidRequestError when list is NULL, or the
+   memory where bytes is not 0; UnexpectedClientError (LIST_FULL) when it is too small, with bytes_needed set. */
 HATHORA_TOKENS_API htok_kind htok_collect_org_tokens(htok_client *client, const htok_call_options *options,
                                                      htok_org_token_list *list);
 
@@ -11077,15 +11077,22 @@ static htok_state htoki_poll_blocking(htok_client *c)
     }
 }
 
+/* Ends a call that has just begun and cannot go on. */
+static htok_kind htoki_lacks(htok_client *c, htok_kind started, htok_reason reason, const char *name)
+{
+    if (started == HTOK_OK) {
+        started = htoki_fail_option(&c->error, reason, name);
+        htoki_end(c, false);
+    }
+    return started;
+}
+
 /* A blocking call needs something to wait on. */
 static htok_kind htoki_started_blocking(htok_client *c, htok_kind started)
 {
-    if (started == HTOK_OK && (!HTOKI_SOCKETS || !c->transport.wait)) {
-        htoki_fail_option(&c->error, HTOK_REASON_HOOK_MISSING, "transport.wait");
-        htoki_end(c, false);
-        return c->error.kind;
-    }
-    return started;
+    return started == HTOK_OK && (!HTOKI_SOCKETS || !c->transport.wait)
+               ? htoki_lacks(c, started, HTOK_REASON_HOOK_MISSING, "transport.wait")
+               : started;
 }
 
 HATHORA_TOKENS_API htok_kind htok_get_org_tokens(htok_client *client, const htok_call_options *options,
@@ -11181,8 +11188,9 @@ HATHORA_TOKENS_API htok_kind htok_collect_org_tokens(htok_client *client, const 
 {
     htoki_collector k;
     htok_kind kind;
-    if (!client || !list || (!list->memory && list->bytes != 0)) {
-        return HTOK_INVALID_REQUEST_ERROR;
+    if (!list || (!list->memory && list->bytes != 0)) {
+        return htoki_lacks(client, htok_get_org_tokens_start(client, options), HTOK_REASON_ARGUMENT_NULL,
+                           list ? "list.memory" : "list");
     }
     k.list = list;
     k.front = 0;

@@ -1920,11 +1920,20 @@ static void a_list_is_collected_only_where_there_is_a_place(void **state)
     unit_begin(&w);
     unit_create(&w);
     assert_int_equal(htok_collect_org_tokens(NULL, NULL, &list), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(htok_collect_org_tokens(NULL, NULL, NULL), HTOK_INVALID_REQUEST_ERROR);
     assert_int_equal(htok_collect_org_tokens(w.client, NULL, NULL), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(htok_client_error(w.client)->reason, HTOK_REASON_ARGUMENT_NULL);
+    assert_string_equal(htok_client_error(w.client)->path, "list");
     list.bytes = 1;
     assert_int_equal(htok_collect_org_tokens(w.client, NULL, &list), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(htok_client_error(w.client)->reason, HTOK_REASON_ARGUMENT_NULL);
+    assert_string_equal(htok_client_error(w.client)->path, "list.memory");
     assert_int_equal(w.net.count, 0);
-    assert_int_equal(htok_client_poll(w.client), HTOK_STATE_IDLE);
+    assert_int_equal(htok_client_poll(w.client), HTOK_STATE_FAILED);
+    assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+    assert_int_equal(htok_collect_org_tokens(w.client, NULL, &list), HTOK_INVALID_REQUEST_ERROR);
+    assert_int_equal(htok_client_error(w.client)->kind, HTOK_OK);
+    assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
     unit_end(&w);
 }
 
