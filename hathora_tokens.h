@@ -537,7 +537,9 @@ typedef struct htok_client_options {
     size_t pin_count;        /* hold: always pin a second, spare key too */
     uint32_t record_bytes;   /* largest TLS record to accept, 512 to 16384; 0: 16384; less is a gamble */
     uint32_t send_bytes;     /* largest TLS record to send, 512 to 16384; 0: 1024 */
-    uint32_t work_bytes;     /* holds one JSON element and its tokens, or an error body; 0: HTOK_WORK_BYTES */
+    /* Holds one JSON element and its tokens, or an error body; 0: HTOK_WORK_BYTES. With BearSSL in the build less than
+       about that is refused, for a handshake needs it; without, less than 512. At most 1 GiB. */
+    uint32_t work_bytes;
     uint32_t max_element_bytes;      /* of one JSON element's text; 0: what fits into work_bytes */
     uint32_t max_head_bytes;         /* of one answer, interim ones included; 0: 65536 */
     uint32_t max_fields;             /* of one answer; 0: 100 */
