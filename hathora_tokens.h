@@ -473,6 +473,8 @@ typedef enum htok_repeat {
                           turns the second into an ApiError 422, and the first's plain text is lost */
 } htok_repeat;
 
+/* The wait is Retry-After's, but at least initial_interval_ms; without one, initial_interval_ms times attempt^exponent,
+   attempts counted from 0, and up to a second more. */
 typedef struct htok_retry {
     htok_retry_strategy strategy;
     htok_repeat repeat;            /* counts also where strategy is none */

@@ -102,7 +102,7 @@ static const char command_names[] = "list, create, revoke or rotate";
       "for name look-up, TCP and TLS (10000)")                                                               \
     X(RETRY, "--retry", NULL, 0, "HOW", NULL, "retry.strategy", "none or backoff (none)")                    \
     X(RETRY_INITIAL, "--retry-initial-interval", NULL, 0, "MS", NULL, "retry.initial_interval_ms",           \
-      "the first wait (500)")                                                                                \
+      "the second wait (500)")                                                                               \
     X(RETRY_MAX, "--retry-max-interval", NULL, 0, "MS", NULL, "retry.max_interval_ms",                       \
       "the longest wait (60000)")                                                                            \
     X(RETRY_EXPONENT, "--retry-exponent", NULL, 0, "N", NULL, "retry.exponent_thousandths",                  \
