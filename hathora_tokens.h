@@ -162,7 +162,8 @@
      HATHORA_TOKENS_ASSERT(x)     nothing: your assertion macro
      HATHORA_TOKENS_SMALL         less of BearSSL, for flash: AES-128-GCM alone, P-256, P-384 and P-521 by one slower
                                   implementation, no X25519, no AES or big-integer code for large CPUs
-     HATHORA_TOKENS_MAX_DEPTH     512: nesting of JSON that is read; a level costs a bit of the client
+     HATHORA_TOKENS_MAX_DEPTH     512: nesting of JSON that is read, 8 to 32768; a level costs a bit of the client,
+                                  for which HTOK_CLIENT_BYTES is then perhaps too small
      HATHORA_TOKENS_NO_TLS        no BearSSL; https needs a transport that provides TLS
      HATHORA_TOKENS_NO_CLIENT_CERTIFICATE  no client_chain and client_key: 4 KB of code
      HATHORA_TOKENS_NO_PROXY      no options.proxy
@@ -392,11 +393,12 @@ typedef struct htok_error {
     bool
         may_have_taken_effect; /* a byte of the request may have reached the server, and no answer says more */
     bool body_truncated;       /* body holds only the beginning of what the server sent */
-    int64_t offset;            /* of the byte at fault in head, body or option text; -1 unknown */
+    int64_t offset;            /* of the byte at fault in head, body or option text; MEMORY_TOO_SMALL: the
+                                  bytes needed; -1 unknown */
     int64_t retry_after_ms;    /* from Retry-After (RFC 9110 section 10.2.3); -1 absent */
     char path[48];             /* JSON member path such as tokens[3].createdAt, or the option's name; or "" */
     char detail[320]; /* a redirect's target, a content type, an unknown host, a certificate's names; or "" */
-    htok_view message; /* ApiError's message; valid until the client's next start or close */
+    htok_view message; /* ApiError's message; valid until the client's next start, wipe or close */
     htok_view body;    /* the error body as received, never that of a create; valid as message is */
 } htok_error;
 
@@ -487,8 +489,8 @@ typedef struct htok_retry {
 } htok_retry;
 
 /* One extra request field. The value is treated as a secret. Authorization, Host, Content-Length,
-   Content-Type, Transfer-Encoding, Connection, TE, Upgrade and Expect are refused; User-Agent and Accept
-   replace the client's. */
+   Content-Type, Transfer-Encoding, Connection, TE, Upgrade, Expect, Proxy-Authorization and Proxy-Connection
+   are refused, and any Accept-Encoding but identity; User-Agent and Accept replace the client's. */
 typedef struct htok_header {
     const char *name, *value;
 } htok_header;
@@ -515,12 +517,12 @@ typedef struct htok_logger htok_logger;
    is until htok_client_close(). */
 typedef struct htok_client_options {
     uint32_t timeout_ms;         /* one attempt, look-up to last byte; 0: 30000; HTOK_NO_TIMEOUT: none */
-    uint32_t connect_timeout_ms; /* look-up, TCP, proxy and TLS of one attempt; 0: 10000 */
+    uint32_t connect_timeout_ms; /* its look-up, TCP, proxy and TLS; 0: 10000; HTOK_NO_TIMEOUT: none */
     const char *server_url;      /* https URL, a path is a prefix; NULL: HTOK_DEFAULT_SERVER_URL */
     const char *org_id;          /* default organization of every call */
     const char *token;           /* the dev token, with or without "Bearer "; NULL: no Authorization field */
     bool (*token_provider)(void *context,
-                           htok_view *token); /* asked before each request, in place of token */
+                           htok_view *token); /* asked before each request; then token must be NULL */
     void *token_context;        /* what it sets must stay valid until it is asked again or the call ends */
     const char *user_agent;     /* NULL: HTOK_DEFAULT_USER_AGENT */
     const htok_header *headers; /* header_count extra fields of every request */
@@ -559,8 +561,8 @@ typedef struct htok_client_options {
     const htok_logger *logger; /* NULL: silence */
 } htok_client_options;
 
-/* Options of one call. All zero, or NULL for the whole, means what the client says. Borrowed until the call
-   ends. */
+/* Options of one call. All zero, or NULL for the whole, means what the client says; but where retry.strategy is set,
+   retry.retry_connection_errors counts as it is. Borrowed until the call ends. */
 typedef struct htok_call_options {
     uint32_t timeout_ms, connect_timeout_ms;
     const char *server_url, *org_id;
