@@ -10767,7 +10767,8 @@ HATHORA_TOKENS_API const htok_client_options *htok_client_effective_options(cons
 HATHORA_TOKENS_API void htok_client_wipe(htok_client *client)
 {
     if (client && (client->stage == HTOKI_STAGE_ENDED || client->stage == HTOKI_STAGE_IDLE)) {
-        htoki_wipe(client->work, client->op.filled);
+        /* An ApiError's message is read to behind the answer. */
+        htoki_wipe(client->work, client->error.message.ptr ? htoki_work_used(client) : client->op.filled);
         htoki_wipe(&client->op.created, sizeof client->op.created);
         client->error.message = client->error.body = htoki_view(NULL, 0);
         client->wiped = true;

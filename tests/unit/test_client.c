@@ -2062,7 +2062,7 @@ static void secrets_do_not_outlive_their_use(void **state)
     size_t bytes, receive, i;
     (void)state;
     for (receive = 1; receive < 700; receive = receive * 5) {
-        for (i = 0; i < 7; i++) {
+        for (i = 0; i < 8; i++) {
             unit_world w;
             htok_error e;
             char *block;
@@ -2076,6 +2076,8 @@ static void secrets_do_not_outlive_their_use(void **state)
                            "Content-Length: 63\r\n\r\n{\"plainTextToken\":\"PLAIN-CANARY-2\",\"x"
                 : i == 4 ? "HTTP/1.1 201 x\r\n" UNIT_JSON
                            "Content-Length: 37\r\n\r\n{\"plainTextToken\":\"PLAIN-CANARY-2\",}xx"
+                : i == 7 ? "HTTP/1.1 422 x\r\n" UNIT_JSON
+                           "Content-Length: 32\r\n\r\n{\"message\":\"no: PLAIN-CANARY-2\"}"
                          : created_answer();
             w.net.wires[0].receive_most = receive;
             w.net.wires[0].end = i == 3 ? HTOK_IO_CLOSED : HTOK_IO_AGAIN;
