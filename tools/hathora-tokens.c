@@ -1804,21 +1804,18 @@ static void add_field_line(struct buffer *b, htok_view value, bool terminal)
 
 /* ---- Text on a terminal. ---------------------------------------------------------------------------------------- */
 
-/* The next code point of printable text and how many bytes it has; text is not at its end. */
+/* The next code point of the text, which is not at its end, and how many bytes it has. A byte that no code point of UTF-8
+   begins with stands alone, and is more than any code point. */
 static uint32_t code_point(const char *text, size_t left, size_t *bytes)
 {
     const unsigned char *p = (const unsigned char *)text;
-    size_t len = p[0] < 0xc0 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4, i;
+    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4, i = 1;
     uint32_t code = len == 1 ? p[0] : p[0] & (0x7fu >> len);
-    if (len > left) {
-        *bytes = 1;
-        return p[0];
+    while (i < len && i < left && (p[i] & 0xc0) == 0x80) {
+        code = code << 6 | (p[i++] & 0x3fu);
     }
-    for (i = 1; i < len; i++) {
-        code = code << 6 | (p[i] & 0x3fu);
-    }
-    *bytes = len;
-    return code;
+    *bytes = i == len && (p[0] & 0xc0) != 0x80 ? len : 1;
+    return *bytes == len ? code : 0x110000u + p[0];
 }
 
 /* Columns of one character: East Asian wide ones take two, combining ones none. */

@@ -128,6 +128,32 @@ static void question_mark_of_a_pattern_takes_a_whole_character(void **state)
         "a\xf0\x9f\x98\x80z\n");
 }
 
+/* Nor do they take a character of the pattern, or of what stands behind it in memory, for a part of one. */
+static void bytes_that_are_no_utf_8_match_no_character(void **state)
+{
+    static const char body[] = "{\"tokens\":[" MEMBERS("1", "a\xc3\xa9", "active",
+                                                       DATE) "}," MEMBERS("2", "a]", "active", DATE) "}]}";
+    static const struct {
+        const char *pattern, *names;
+    } cases[] = {{"a\xe9", ""},
+                 {"a\xa9", ""},
+                 {"a[\xe9]", ""},
+                 {"a[\xc3]", ""},
+                 {"a[!\xf0]", "a\xc3\xa9\na]\n"},
+                 {"a[\xc3]]", ""},
+                 {"*\xc3", ""},
+                 {"a[\xc3\xa9]", "a\xc3\xa9\n"}};
+    size_t i;
+    (void)state;
+    live_needs("bytes");
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct live_process *p = run_tool(serve("200 OK", body), 0, NULL,
+                                          WORDS("list", "-onameValue", "--name", cases[i].pattern));
+        assert_int_equal(p->status, 0);
+        assert_string_equal(p->out.ptr, cases[i].names);
+    }
+}
+
 static void lists_sort_by_a_member_in_both_directions(void **state)
 {
     (void)state;
@@ -434,6 +460,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(lists_select_by_status_and_pattern),
         TEST(question_mark_of_a_pattern_takes_a_whole_character),
+        TEST(bytes_that_are_no_utf_8_match_no_character),
         TEST(lists_sort_by_a_member_in_both_directions),
         TEST(json_keeps_its_shape_when_selected_and_sorted),
         TEST(table_fits_every_terminal_and_never_cuts_an_id),
