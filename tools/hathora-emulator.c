@@ -808,10 +808,19 @@ typedef int socket_handle;
 
 static int urandom_fd = -1;
 
+/* A closed standard descriptor is taken by something that cannot serve in its place: else the pipe of the signals or the
+   state file would get its number, and what is printed would be written there. */
 static bool system_begin(int *argc, char ***argv)
 {
+    int fd;
     (void)argc;
     (void)argv;
+    for (fd = 0; fd <= STANDARD_ERROR; fd++) {
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF &&
+            open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -5219,7 +5228,7 @@ int main(int argc, char **argv)
     struct options options;
     int status;
     if (s == NULL) {
-        fprintf(stderr, "hathora-emulator: out of memory, or of sockets\n");
+        fprintf(stderr, "hathora-emulator: out of memory, of sockets or of descriptors\n");
         return 1;
     }
     memset(&options, 0, sizeof options);

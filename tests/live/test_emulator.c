@@ -532,6 +532,35 @@ static void port_file_and_ready_line_agree(void **state)
     stop(server);
 }
 
+/* What is meant for a closed one must not get to the pipe that tells of signals, nor to the state file. */
+static void closed_standard_descriptors_are_replaced(void **state)
+{
+    const char *argv[] = {"sh",    "-c",    "exec \"$@\" <&- 2>&-",
+                          "sh",    NULL,    "--cert",
+                          NULL,    "--key", NULL,
+                          "--org", "org-1", "--token",
+                          TOKEN,   NULL};
+    struct live_server server;
+    struct live_command command;
+    (void)state;
+    live_needs("descriptors");
+    argv[4] = emulator_file();
+    argv[6] = live_certificate("leaf.pem");
+    argv[8] = live_certificate("leaf.key");
+    memset(&server, 0, sizeof server);
+    memset(&command, 0, sizeof command);
+    command.argv = argv;
+    server.process = live_start(&command);
+    live_await_output(server.process, "\n", 0);
+    assert_int_equal(sscanf(server.process->out.ptr, "listening on https://127.0.0.1:%u\n", &server.port), 1);
+    snprintf(server.url, sizeof server.url, "https://localhost:%u", server.port);
+    assert_int_equal(create(&server, "{\"name\":\"one\"}"), 201);
+    assert_int_equal(ask(&server, "GET", ORGS, NULL), 200);
+    stop(&server);
+    argv[2] = "exec \"$@\" <&- >&- 2>&-";
+    assert_int_equal(run_words(argv, NULL, 0)->status, 1);
+}
+
 static void listens_on_ipv6_loopback(void **state)
 {
     int fd = socket(AF_INET6, SOCK_STREAM, 0);
@@ -2041,6 +2070,7 @@ int main(void)
         LIVE_TEST(every_kind_of_key_serves),
         LIVE_TEST(pem_may_have_crlf_a_mark_and_no_last_line_end),
         LIVE_TEST(port_file_and_ready_line_agree),
+        LIVE_TEST(closed_standard_descriptors_are_replaced),
         LIVE_TEST(listens_on_ipv6_loopback),
         LIVE_TEST(tokens_are_created_listed_and_revoked),
         LIVE_TEST(created_tokens_open_their_organization_while_active),
