@@ -5101,7 +5101,9 @@ static void put_word(const char *word)
 {
     const char *c;
     if (word[0] != 0 &&
-        word[strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:")] == 0) {
+        word[strspn(word,
+                    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:" PATH_SEPARATOR)] ==
+            0) {
         fputs(word, stdout);
         return;
     }
@@ -5121,11 +5123,17 @@ static void announce_self(const struct self *self, const struct options *o, uint
     bool is_v6 = o->address.ss_family == AF_INET6;
     const char *host = o->is_loopback ? "localhost" : o->host;
     const char *name = o->program + strlen(o->program);
+    struct text tool = {NULL, 0, 0, false};
     while (name != o->program && strchr(PATH_SEPARATOR, name[-1]) == NULL) {
         name--;
     }
     /* The tool stands beside the emulator. */
-    printf("try: %.*shathora-tokens --endpoint ", (int)(name - o->program), o->program);
+    text_add(&tool, o->program, (size_t)(name - o->program));
+    text_puts(&tool, "hathora-tokens");
+    fputs("try: ", stdout);
+    put_word(text_string(&tool) != NULL ? tool.data : "hathora-tokens");
+    text_free(&tool);
+    fputs(" --endpoint ", stdout);
     printf(is_v6 && !o->is_loopback ? "https://[%s]:%u" : "https://%s:%u", host, (unsigned)port);
     if (o->prefix[0] != 0) {
         put_word(o->prefix);

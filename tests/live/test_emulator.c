@@ -1929,10 +1929,10 @@ static void killed_emulator_keeps_every_acknowledged_revocation(void **state)
 
 /* ---- Its own authority. ---- */
 
-/* The emulator with --tls-self and up to four more words, the last NULL; at its first two lines. */
-static struct live_process *start_self(const char *const *more)
+/* This program with --tls-self and up to four more words, the last NULL; at its first two lines. */
+static struct live_process *start_self_as(const char *program, const char *const *more)
 {
-    const char *argv[8] = {live_emulator(), "--tls-self", NULL};
+    const char *argv[8] = {program, "--tls-self", NULL};
     const char *env[2] = {NULL, NULL};
     static char temporary[600];
     struct live_command command;
@@ -1946,6 +1946,11 @@ static struct live_process *start_self(const char *const *more)
     command.argv = argv;
     command.env = env;
     return live_start(&command);
+}
+
+static struct live_process *start_self(const char *const *more)
+{
+    return start_self_as(live_emulator(), more);
 }
 
 /* How many entries the folder of the running test has whose names begin so. */
@@ -1977,6 +1982,24 @@ static void own_authority_serves_and_tells_a_command_that_works(void **state)
     live_end(server);
     assert_int_equal(server->status, 0);
     assert_int_equal(left_over(), 0);
+}
+
+static void own_authority_tells_a_command_for_a_folder_with_blanks(void **state)
+{
+    static const char *const none[] = {NULL};
+    const char *folder = live_path("it's a folder"), *program = live_path("it's a folder/hathora-emulator");
+    struct live_process *server;
+    char line[1200];
+    (void)state;
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(link(emulator_file(), program), 0);
+    server = start_self_as(program, none);
+    live_await_output(server, " list\n", 0);
+    snprintf(line, sizeof line, "\ntry: '%s/it'\\''s a folder/hathora-tokens' --endpoint https://",
+             live_folder());
+    assert_true(live_contains(&server->out, line));
+    live_signal(server, SIGTERM);
+    live_end(server);
 }
 
 static void own_authority_keeps_no_key_on_the_disk(void **state)
@@ -2113,6 +2136,7 @@ int main(void)
         LIVE_TEST(killed_emulator_loses_no_acknowledged_token),
         LIVE_TEST(killed_emulator_keeps_every_acknowledged_revocation),
         LIVE_TEST(own_authority_serves_and_tells_a_command_that_works),
+        LIVE_TEST(own_authority_tells_a_command_for_a_folder_with_blanks),
         LIVE_TEST(own_authority_keeps_no_key_on_the_disk),
         LIVE_TEST(own_authority_never_tells_a_chosen_token),
         LIVE_TEST(own_authority_without_openssl_says_what_to_do),
