@@ -3465,7 +3465,7 @@ static void session_ignored(struct tool *t, const char *why)
     if (!line.failed && t->logger.line) {
         log_line(t, line.ptr);
     } else if (!line.failed && !t->muted) {
-        hint("Warning: ", view_of(line.ptr), "\n");
+        hint("Warning: ", view_of(line.ptr), "");
     }
     buffer_free(&line);
 }

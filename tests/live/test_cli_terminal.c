@@ -374,6 +374,15 @@ static void empty_list_is_told_to_a_terminal_alone(void **state)
     assert_string_equal(run_list(OUT, env, WORDS("list", "--name", "zzz"))->err.ptr, "");
 }
 
+static void ignored_session_file_is_told_to_a_terminal_in_one_line(void **state)
+{
+    const char *const words[] = {"list", "--session-file", live_folder(), NULL};
+    const struct live_process *p = run_list(ERR, NULL, words);
+    (void)state;
+    assert_string_equal(p->err.ptr, "Warning: the session file is ignored: it is no regular file\n");
+    assert_string_equal(run_list(OUT, NULL, words)->err.ptr, "");
+}
+
 /* ---- Questions. ---- */
 
 static void revoke_asks_on_a_terminal_and_takes_no_for_an_answer(void **state)
@@ -474,6 +483,7 @@ int main(void)
         TEST(unknown_scope_is_sent_with_a_suggestion_on_a_terminal),
         TEST(mistyped_command_or_option_gets_a_suggestion),
         TEST(empty_list_is_told_to_a_terminal_alone),
+        TEST(ignored_session_file_is_told_to_a_terminal_in_one_line),
         TEST(revoke_asks_on_a_terminal_and_takes_no_for_an_answer),
         TEST(question_ends_by_a_signal),
         TEST(nothing_is_asked_with_yes_or_without_a_terminal),
