@@ -2720,6 +2720,9 @@ static int confirm(struct tool *t, struct buffer *question)
         }
     }
     answer[len] = '\0';
+    if (c != '\n') {
+        (void)write_all(STANDARD_ERROR, "\n", 1); /* for no person ended the question's line */
+    }
     t->started_ms = monotonic_ms();
     if (strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0) {
         return EXIT_DONE;

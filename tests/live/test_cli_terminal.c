@@ -410,6 +410,8 @@ static void revoke_asks_on_a_terminal_and_takes_no_for_an_answer(void **state)
         }
         assert_string_equal(p->out.ptr, cases[i].status == 0 ? "id-1 revoked\n" : "");
         assert_int_equal(live_contains(&p->err, "nothing was changed"), cases[i].status != 0);
+        /* A line that no person ended is ended all the same. */
+        assert_int_equal(live_contains(&p->err, "[y/N] \n"), cases[i].answer[0] == '\004');
         live_signal(server->process, SIGTERM);
         live_end(server->process);
         assert_int_equal(live_contains(&server->process->out, "POST"), cases[i].status == 0);
@@ -425,6 +427,7 @@ static void question_ends_by_a_signal(void **state)
     live_signal(p, SIGINT);
     live_end(p);
     assert_int_equal(p->status, 130);
+    assert_true(live_contains(&p->err, "[y/N] \nhathora-tokens: not confirmed: nothing was changed\n"));
 }
 
 static void nothing_is_asked_with_yes_or_without_a_terminal(void **state)
