@@ -3654,7 +3654,8 @@ static int run(struct tool *t)
     }
     memset(&error, 0, sizeof error);
     if (htok_client_create(&t->client, &t->client_options, &error) != HTOK_OK) {
-        return fail_client(t, &error, NULL, NULL);
+        return interrupted() ? fail_interrupted(t, "interrupted while reading the trusted certificates")
+                             : fail_client(t, &error, NULL, NULL);
     }
     if (t->values[OPTION_SESSION_FILE]) {
         read_session(t);
