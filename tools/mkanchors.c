@@ -575,6 +575,16 @@ static bool read_option(job *j, char **argv, int argc, int *at)
     return true;
 }
 
+/* DONE when all that was printed has been written. */
+static int written(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        say("standard output cannot be written");
+        return FAILED;
+    }
+    return DONE;
+}
+
 /* All files are read and all that was asked for is there, or nothing is written. */
 static int run(job *j, char **files, int count)
 {
@@ -603,11 +613,7 @@ static int run(job *j, char **files, int count)
     } else {
         print_source(j);
     }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        say("standard output cannot be written");
-        return FAILED;
-    }
-    return DONE;
+    return written();
 }
 
 int main(int argc, char **argv)
@@ -618,7 +624,7 @@ int main(int argc, char **argv)
     for (at = 1; at < argc; at++) {
         if (strcmp(argv[at], "--help") == 0) {
             print_help();
-            return DONE;
+            return written();
         }
         if (argv[at][0] != '-' || argv[at][1] == '\0') {
             argv[files++] = argv[at];
