@@ -4929,13 +4929,23 @@ static int option_find(struct view name)
     return -1;
 }
 
+/* The exit status of what was asked for instead of a server. */
+static int shown(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        usage("standard output: %s", strerror(errno));
+        return 1;
+    }
+    return 0;
+}
+
 /* -1 to go on, or the exit status. */
 static int options_parse(struct server *s, struct options *o, int argc, char **argv)
 {
     int i, id;
     if (argc == 2 && strcmp(argv[1], "--dump-options") == 0) {
         dump_options();
-        return fflush(stdout) == 0 ? 0 : 1;
+        return shown();
     }
     if (!option_listen(o, DEFAULT_LISTEN)) {
         return 2;
@@ -4957,7 +4967,7 @@ static int options_parse(struct server *s, struct options *o, int argc, char **a
             } else {
                 printf("hathora-emulator %s\n", EMULATOR_VERSION);
             }
-            return fflush(stdout) == 0 ? 0 : 1;
+            return shown();
         }
         if (option_table[id].value != NULL) {
             if (arg[len] == '=') {

@@ -260,6 +260,7 @@ static void assert_one_line(const struct live_process *process, int status)
 
 static void help_and_version_go_to_standard_output(void **state)
 {
+    const char *const full[] = {"sh", "-c", "\"$0\" --help >/dev/full", emulator_file(), NULL};
     struct live_process *process = run_emulator("--help", NULL);
     (void)state;
     assert_int_equal(process->status, 0);
@@ -270,6 +271,9 @@ static void help_and_version_go_to_standard_output(void **state)
     process = run_emulator("--version", NULL);
     assert_int_equal(process->status, 0);
     assert_memory_equal(process->out.ptr, "hathora-emulator ", 17);
+    if (access("/dev/full", W_OK) == 0) {
+        assert_one_line(run_words(full, NULL, 0), 1);
+    }
 }
 
 static void usage_errors_are_one_line_and_status_2(void **state)
