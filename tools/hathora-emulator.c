@@ -4957,8 +4957,12 @@ static int options_parse(struct server *s, struct options *o, int argc, char **a
         id = option_find(view_of(arg, len));
         if (id < 0 || (arg[len] == '=' && option_table[id].value == NULL)) {
             /* Not the value, which may be a secret. */
-            usage("unknown option, or a value that it does not take: %.*s",
-                  strncmp(arg, "--", 2) != 0 ? 0 : (int)(len < 60 ? len : 60), arg);
+            if (strncmp(arg, "--", 2) != 0) {
+                usage("a word that is no option; --help tells what there is");
+            } else {
+                usage("unknown option, or a value that it does not take: %.*s", (int)(len < 60 ? len : 60),
+                      arg);
+            }
             return 2;
         }
         if (id == OPTION_HELP || id == OPTION_VERSION) {

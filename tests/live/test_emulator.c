@@ -322,6 +322,7 @@ static void usage_errors_are_one_line_and_status_2(void **state)
     }
     assert_one_line(run_emulator(NULL), 2);
     assert_one_line(run_emulator("--cert", "x.pem", NULL), 2);
+    assert_true(live_contains(&run_emulator("-h", NULL)->err, "--help tells what there is\n"));
 }
 
 static void wrong_option_is_not_quoted_with_its_value(void **state)
