@@ -91,7 +91,7 @@ static const char command_names[] = "list, create, revoke or rotate";
     X(TOKEN_FILE, "--token-file", NULL, 0, "FILE", NULL, NULL, "read it from FILE, - is standard input")     \
     X(ENDPOINT, "--endpoint", "--hathora-cloud-endpoint", 0, "URL", "HATHORA_CLOUD_ENDPOINT", "server_url",  \
       "the API's address")                                                                                   \
-    X(CA_FILE, "--ca-file", NULL, 0, "PEM", "SSL_CERT_FILE", "trust_file", "trust these roots alone")        \
+    X(CA_FILE, "--ca-file", NULL, 0, "PEM", "SSL_CERT_FILE", "trust", "trust these roots alone")             \
     X(PIN, "--pin", NULL, 0, "SPKI", NULL, "pins", "a key of the chain: sha256/BASE64; may repeat")          \
     X(CERT, "--cert", NULL, 0, "FILE", NULL, "client_chain", "a client certificate in PEM, and its issuers") \
     X(KEY, "--key", NULL, 0, "FILE", NULL, "client_key", "its key in PEM; without: it is in --cert's file")  \
@@ -912,7 +912,8 @@ static void rename_member(const struct tool *t, htok_error *error)
     for (i = 0; i < OPTION_COUNT; i++) {
         const char *member = options[i].member;
         size_t len = member ? strlen(member) : 0;
-        if (len != 0 && strncmp(error->path, member, len) == 0 && strchr("[.", error->path[len]) != NULL) {
+        /* An underscore: trust and trust_file are one option here. */
+        if (len != 0 && strncmp(error->path, member, len) == 0 && strchr("[._", error->path[len]) != NULL) {
             enum option_id id = (enum option_id)i;
             const char *name = id == OPTION_TOKEN && t->values[OPTION_TOKEN_FILE]
                                    ? options[OPTION_TOKEN_FILE].name

@@ -476,6 +476,7 @@ static void errors_name_the_option_or_the_variable(void **state)
     expect_error_text(TOOL_ENV(endpoint, "--org", "a", "list"), "HATHORA_CLOUD_ENDPOINT");
     expect_error_text(TOOL_ENV(empty, "--org", "a", "list"), "HATHORA_TOKEN");
     expect_error_text(TOOL(NOWHERE, "list", "--ca-file", "build/no/such/file"), "--ca-file");
+    expect_error_text(TOOL(NOWHERE, "list", "--ca-file", "/dev/null"), "--ca-file: ");
     expect_error_text(TOOL(NOWHERE, "list", "--cert", "build/no/such/file"), "--cert cannot be read: ");
     expect_error_text(TOOL(NOWHERE, "list", "--cert", "README.md"),
                       "--cert: not PEM of a client certificate and its issuers");
