@@ -1121,7 +1121,7 @@ static void on_signal(int number)
 /* What becomes readable when the end is asked for. */
 static bool signals_begin(socket_handle *asked)
 {
-    struct sigaction action;
+    struct sigaction action, old;
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
     if (pipe(signal_pipe) != 0 || !socket_begin(signal_pipe[0]) || !socket_begin(signal_pipe[1])) {
@@ -1129,7 +1129,12 @@ static bool signals_begin(socket_handle *asked)
     }
     *asked = signal_pipe[0];
     action.sa_handler = on_signal;
-    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0) {
+    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0 ||
+        sigaction(SIGHUP, NULL, &old) != 0) {
+        return false;
+    }
+    /* The closing of the terminal, unless nohup holds it off. */
+    if (old.sa_handler != SIG_IGN && sigaction(SIGHUP, &action, NULL) != 0) {
         return false;
     }
     action.sa_handler = SIG_IGN;

@@ -2019,6 +2019,18 @@ static void own_authority_keeps_no_key_on_the_disk(void **state)
     live_end(server);
 }
 
+static void own_authority_goes_with_the_terminal(void **state)
+{
+    static const char *const none[] = {NULL};
+    struct live_process *server = start_self(none);
+    (void)state;
+    live_await_output(server, " list\n", 0);
+    live_signal(server, SIGHUP);
+    live_end(server);
+    assert_int_equal(server->status, 0);
+    assert_int_equal(left_over(), 0);
+}
+
 static void own_authority_never_tells_a_chosen_token(void **state)
 {
     static const char *const more[] = {"--token", TOKEN, "--org", "a'b", NULL};
@@ -2143,6 +2155,7 @@ int main(void)
         LIVE_TEST(own_authority_serves_and_tells_a_command_that_works),
         LIVE_TEST(own_authority_tells_a_command_for_a_folder_with_blanks),
         LIVE_TEST(own_authority_keeps_no_key_on_the_disk),
+        LIVE_TEST(own_authority_goes_with_the_terminal),
         LIVE_TEST(own_authority_never_tells_a_chosen_token),
         LIVE_TEST(own_authority_without_openssl_says_what_to_do),
         LIVE_TEST(log_has_one_line_a_request_and_no_secret),
