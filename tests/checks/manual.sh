@@ -1,6 +1,6 @@
 #!/bin/sh
 # The manual pages and completions against the tools' own tables of options and the header: nothing is missing, nothing
-# is told that does not exist, and the completions are run in bash and fish.
+# is told that does not exist, and the completions are run in bash, zsh and fish.
 set -eu
 
 cd "$(dirname "$0")/../.."
