@@ -1686,8 +1686,9 @@ struct index {
 };
 
 struct store {
-    struct org orgs[MAX_ORGS];
+    struct org *orgs;
     size_t org_count;
+    size_t org_cap;
     struct dev_token dev_tokens[MAX_DEV_TOKENS];
     size_t dev_token_count;
     struct token *tokens;
@@ -1835,8 +1836,17 @@ static int store_add_org(struct store *store, struct view id, bool served)
     if (known >= 0) {
         return known;
     }
-    if (store->org_count == MAX_ORGS) {
+    if (served && store->org_count == MAX_ORGS) {
         return -1;
+    }
+    if (store->org_count == store->org_cap) {
+        size_t cap = store->org_cap ? store->org_cap * 2 : 8;
+        org = (struct org *)realloc(store->orgs, cap * sizeof *org);
+        if (org == NULL) {
+            return -1;
+        }
+        store->orgs = org;
+        store->org_cap = cap;
     }
     org = &store->orgs[store->org_count];
     org->id = (char *)malloc(id.len + 1);
@@ -1912,6 +1922,7 @@ static void store_free(struct store *store)
     for (i = 0; i < store->org_count; i++) {
         free(store->orgs[i].id);
     }
+    free(store->orgs);
     free(store->tokens);
     free(store->by_name.slots);
     free(store->by_id.slots);

@@ -1648,6 +1648,37 @@ static void state_keeps_organizations_that_are_not_served(void **state)
     stop(server);
 }
 
+/* More of them than one run may serve, as when each run has an organization of its own. */
+static void state_keeps_any_number_of_organizations(void **state)
+{
+    const char *path = live_path("state");
+    struct live_server *server;
+    size_t run, i;
+    (void)state;
+    for (run = 0; run < 8; run++) {
+        const char *more[19] = {"--state", path, NULL};
+        char ids[8][16], request[512];
+        struct live_bytes requests = {NULL, 0, 0};
+        for (i = 0; i < 8; i++) {
+            snprintf(ids[i], sizeof ids[i], "org-%zu%zu", run + 1, i);
+            more[2 + 2 * i] = "--org";
+            more[3 + 2 * i] = ids[i];
+            snprintf(request, sizeof request,
+                     "POST /tokens/v1/orgs/%s/create HTTP/1.1\r\nHost: a\r\n" BEARER TOKEN "\r\n" JSON
+                     "\r\nContent-Length: 12\r\n%s\r\n{\"name\":\"a\"}",
+                     ids[i], i == 7 ? "Connection: close\r\n" : "");
+            live_add_text(&requests, request);
+        }
+        server = live_start_emulator(TOKEN, more);
+        assert_int_equal(live_count(&raw(server, requests.ptr, requests.len)->out, " 201 Created\r\n"), 8);
+        live_clear(&requests);
+        stop(server);
+    }
+    server = start("--state", path, NULL);
+    assert_int_equal(create(server, "{\"name\":\"a\"}"), 201);
+    stop(server);
+}
+
 static void generated_tokens_fill_up_a_state(void **state)
 {
     const char *path = live_path("state");
@@ -2145,6 +2176,7 @@ int main(void)
         LIVE_TEST(spoilt_answers_leave_the_operation_done_unless_skipped),
         LIVE_TEST(state_survives_a_restart_without_plain_text),
         LIVE_TEST(state_keeps_organizations_that_are_not_served),
+        LIVE_TEST(state_keeps_any_number_of_organizations),
         LIVE_TEST(generated_tokens_fill_up_a_state),
         LIVE_TEST(torn_ends_are_dropped_and_the_rest_is_kept),
         LIVE_TEST(corrupt_state_is_refused_and_left_alone),
