@@ -550,10 +550,17 @@ static bool close_output(void)
     return _close(STANDARD_OUTPUT) == 0;
 }
 
-/* A file must be on the disk before what it replaces is revoked; what is no file need not be. */
+/* A file must be on the disk before what it replaces is revoked; what is no file need not be, and to flush a pipe would
+   be to wait for its reader. Not by _commit(), whose errno is EBADF whatever fails. */
 static bool sync_output(void)
 {
-    return _commit(STANDARD_OUTPUT) == 0 || errno == EBADF || errno == EINVAL;
+    HANDLE output = (HANDLE)_get_osfhandle(STANDARD_OUTPUT);
+    if (GetFileType(output) != FILE_TYPE_DISK || FlushFileBuffers(output) ||
+        GetLastError() == ERROR_INVALID_FUNCTION) { /* a file system that has no such thing */
+        return true;
+    }
+    errno = EIO;
+    return false;
 }
 
 static int open_for_reading(const char *path)

@@ -514,6 +514,20 @@ static void create_with_closed_output_sends_nothing(void **state)
     closesocket(listener);
 }
 
+/* As by a program that waits for the tool's end first, then reads what it said. */
+static void create_ends_before_its_output_is_read(void **state)
+{
+    struct program *p;
+    (void)state;
+    start_emulator(WORDS(PAIR));
+    p = start("hathora-tokens",
+              WORDS("--endpoint", endpoint, "--org", "org-1", "--token", DEV_TOKEN, "--ca-file", CA, "create",
+                    "--name", "n", "-onameValue"),
+              0);
+    assert_int_equal(WaitForSingleObject(p->process.hProcess, 30000), WAIT_OBJECT_0);
+    expect_end(end(p), 0, "n\n", "");
+}
+
 /* ---- --tls-self; this program is also its openssl.exe. ---- */
 
 /* Each output is the file that the tests have already. */
@@ -581,6 +595,7 @@ int main(int argc, char **argv)
         TEST(variables_and_paths_are_unicode),
         TEST(a_session_file_is_written_and_resumed),
         TEST(create_with_closed_output_sends_nothing),
+        TEST(create_ends_before_its_output_is_read),
         TEST(tls_self_runs_openssl_and_leaves_nothing),
     };
     WSADATA data;
