@@ -982,7 +982,10 @@ HATHORA_TOKENS_API const char *htok_tls_error_text(int tls_error);
 #endif
 #include <windows.h>
 #if HTOKI_ENTROPY
+/* RtlGenRandom(), which Microsoft's header declares without the calling convention that it has on x86. */
+#define SystemFunction036 NTAPI SystemFunction036
 #include <ntsecapi.h>
+#undef SystemFunction036
 #endif
 #if HTOKI_ROOT_STORE
 #include <share.h>

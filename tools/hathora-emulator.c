@@ -36,7 +36,10 @@
 #include <winsock2.h>
 #include <ws2tcpip.h>
 #include <windows.h>
+/* RtlGenRandom(), which Microsoft's header declares without the calling convention that it has on x86. */
+#define SystemFunction036 NTAPI SystemFunction036
 #include <ntsecapi.h>
+#undef SystemFunction036
 #include <shellapi.h>
 #include <direct.h>
 #include <fcntl.h>

@@ -75,6 +75,8 @@ done
 sed 's/^# define __attribute__(x).*//; s/__declspec([a-z]*)//' /usr/share/mingw-w64/include/_mingw.h >"$out/msvc/_mingw.h"
 printf '%s\n' '#include_next <intrin.h>' '#ifdef __cplusplus' 'extern "C"' '#endif' \
     'unsigned char _BitScanForward(unsigned long *, unsigned long);' >"$out/msvc/intrin.h"
+# Microsoft's header says no calling convention here.
+sed 's/WINAPI RtlGenRandom/RtlGenRandom/' /usr/share/mingw-w64/include/ntsecapi.h >"$out/msvc/ntsecapi.h"
 # shellcheck disable=SC2086
 for std in "-std=c11" "-x c++ -std=c++14" "-x c++ -std=c++20"; do
     msvc="clang --target=x86_64-pc-windows-msvc -fms-compatibility -fms-extensions -fms-compatibility-version=19.29
@@ -86,6 +88,15 @@ done
 for tool in hathora-tokens hathora-emulator; do
     # shellcheck disable=SC2086
     ok "clang as MSVC, tools/$tool.c" $msvc -x c -std=c11 tools/$tool.c
+done
+# On x86 a function's name has its calling convention in it.
+for file in tests/compile/implement.c tools/hathora-emulator.c; do
+    ok "clang as MSVC for x86, $file" clang --target=i686-pc-windows-msvc -D__i386__ -D_X86_ -msse2 \
+        -fms-compatibility -fms-extensions -fms-compatibility-version=19.29 -DHATHORA_TOKENS_NO_SIMD -std=c11 \
+        -Wall -Wextra -Wpedantic -Werror -I. -isystem build/inc -isystem "$out/msvc" \
+        -isystem /usr/share/mingw-w64/include -c "$file" -o "$out/x86.o"
+    $mingw-nm -u "$out/x86.o" >"$out/names" 2>&1 || true
+    ok "RtlGenRandom() for x86, $file" grep -q '_SystemFunction036@8$' "$out/names"
 done
 
 echo "[  PASSED  ] $passed test(s)."
