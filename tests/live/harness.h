@@ -76,8 +76,9 @@ const char *live_tool(void);
 const char *live_emulator(void);
 
 /* Whether LIVE_LACKS, a list of words, has this one: what the programs under test, or what runs them, cannot do. SIGTERM:
-   it reaches the program as a signal. terminals: a terminal of ours is one to it. descriptors: it can start without one.
-   bytes: arguments may be any. processes: /proc shows its arguments. */
+   it reaches the program as a signal. SIGKILL: what it ends lets go of its connections. terminals: a terminal of ours is
+   one to it. descriptors: it can start without one. bytes: arguments may be any. processes: /proc shows its arguments.
+   modes: its files have permissions of ours. limits: a limit of ours is an error to it. openssl: it finds the program. */
 bool live_lacks(const char *what);
 /* Skips the running test where it does. */
 void live_needs(const char *what);

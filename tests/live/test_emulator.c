@@ -313,8 +313,11 @@ static void usage_errors_are_one_line_and_status_2(void **state)
     size_t i;
     (void)state;
     for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct live_process *process =
-            run_emulator("--cert", "x.pem", "--key", "x.key", rows[i][0], rows[i][1], NULL);
+        struct live_process *process;
+        if (rows[i][1] != NULL && rows[i][1][0] == '\xff' && live_lacks("bytes")) {
+            continue;
+        }
+        process = run_emulator("--cert", "x.pem", "--key", "x.key", rows[i][0], rows[i][1], NULL);
         if (process->status != 2) {
             fail_msg("row %zu: %s", i, process->err.ptr);
         }
@@ -1617,7 +1620,7 @@ static void state_survives_a_restart_without_plain_text(void **state)
     assert_false(live_contains(&bytes, plain) || live_contains(&bytes, "hathora_org_st_"));
     live_clear(&bytes);
     assert_int_equal(stat(path, &info), 0);
-    assert_int_equal(info.st_mode & 077, 0);
+    assert_true((info.st_mode & 077) == 0 || live_lacks("modes"));
 
     server = start("--state", path, NULL);
     assert_int_equal(ask(server, "GET", ORGS, NULL), 200);
@@ -1807,6 +1810,7 @@ static void full_disk_loses_nothing_that_was_acknowledged(void **state)
     size_t created = 0, i;
     char body[64], last[64] = "";
     (void)state;
+    live_needs("limits");
     memset(&command, 0, sizeof command);
     memset(&server, 0, sizeof server);
     command.argv = words;
@@ -1846,6 +1850,7 @@ static void killed_emulator_loses_no_acknowledged_token(void **state)
     size_t total = 0, unacknowledged = 0;
     int round, i;
     (void)state;
+    live_needs("SIGKILL");
     live_add(&acknowledged, "", 0);
     for (round = 0; round < KILL_ROUNDS; round++) {
         struct live_server *server = start("--state", path, "--quiet", NULL);
@@ -1909,12 +1914,15 @@ static void killed_emulator_keeps_every_acknowledged_revocation(void **state)
 {
     enum { TOKENS = 600, STEP = TOKENS / KILL_ROUNDS };
     const char *path = live_path("state");
-    struct live_server *server = start("--state", path, "--quiet", "--tokens", "600", NULL);
-    char(*ids)[64] = (char(*)[64])calloc(TOKENS, sizeof *ids);
+    struct live_server *server;
+    char(*ids)[64];
     const char *at = answer;
     size_t count = 0, round, i;
     (void)state;
+    live_needs("SIGKILL");
+    ids = (char(*)[64])calloc(TOKENS, sizeof *ids);
     assert_non_null(ids);
+    server = start("--state", path, "--quiet", "--tokens", "600", NULL);
     assert_int_equal(ask(server, "GET", ORGS, NULL), 200);
     while (count < TOKENS && (at = strstr(at, "\"orgTokenId\":\"")) != NULL) {
         snprintf(ids[count++], sizeof *ids, "%.46s", at + 14);
@@ -1973,6 +1981,7 @@ static struct live_process *start_self_as(const char *program, const char *const
     static char temporary[600];
     struct live_command command;
     size_t i;
+    live_needs("openssl");
     snprintf(temporary, sizeof temporary, "TMPDIR=%s", live_folder());
     env[0] = temporary;
     for (i = 0; more[i] != NULL; i++) {
@@ -2080,6 +2089,7 @@ static void own_authority_without_openssl_says_what_to_do(void **state)
     struct live_process *server;
     char temporary[600];
     (void)state;
+    live_needs("openssl");
     memcpy(words, argv, sizeof words);
     snprintf(temporary, sizeof temporary, "TMPDIR=%s", live_folder());
     words[2] = temporary;

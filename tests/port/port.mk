@@ -10,6 +10,7 @@
 #   LIST      yes where the tests cannot read folders, nor start programs
 #   LIVE      yes: the tool and the emulator are built for the target and tested over TLS; LACKS, what the programs
 #             cannot do there, as tests/live/harness.h has it for live_needs()
+#   EMULATOR  yes: the emulator is also tested against curl and openssl
 #   NAMES     yes: the tool is also tested with names that a hosts file has, and that no name server answers for
 #   CHECK     a script in tests/port for more, which is given the folder and prints counts as cmocka does
 #   OWN       tests of the target's own, tests/port/OWN.c, run on a terminal with the folder of the tools
@@ -34,6 +35,7 @@ WITHOUT =
 FAULTS_EVERY =
 LIST = no
 LIVE = no
+EMULATOR = no
 LWIP = no
 LACKS =
 NAMES = no

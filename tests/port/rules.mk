@@ -22,7 +22,7 @@ port-%: port-needs
 .PHONY: port-needs
 port-needs:
 	sh tools/need.sh build demo test
-	$(MAKE) -j$(JOBS) build/tests/live/test_cli build/tests/live/test_netns
+	$(MAKE) -j$(JOBS) build/tests/live/test_cli build/tests/live/test_emulator build/tests/live/test_netns
 
 # examples/bare_metal.c and the board that the tests put under it.
 build/port/peer_keys.h: tests/port/peer-keys.sh

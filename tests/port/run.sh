@@ -119,6 +119,11 @@ listed board'
         count "$port: the tool over TLS" "$out/live.log" "$status"
         runs="$runs, both tools over TLS"
     fi
+    if [ "$(value EMULATOR)" = yes ]; then
+        status=0
+        HATHORA_BIN=$out LIVE_LACKS=$(value LACKS) timeout 1800 build/tests/live/test_emulator >"$out/emulator.log" 2>&1 </dev/null || status=$?
+        count "$port: the emulator" "$out/emulator.log" "$status"
+    fi
     if [ "$(value NAMES)" = yes ]; then
         status=0
         HATHORA_BIN=$out timeout 300 build/tests/live/test_netns '*_tool_*' >"$out/names.log" 2>&1 </dev/null || status=$?

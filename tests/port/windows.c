@@ -444,6 +444,26 @@ static void a_console_event_ends_the_emulator_and_its_state_is_kept(void **state
     file_remove(port_file);
 }
 
+static void an_emulator_that_is_killed_has_kept_what_it_answered(void **state)
+{
+    static const char file[] = SCRATCH "/" GREEK ".state";
+    struct program *p;
+    char id[64];
+    (void)state;
+    file_remove(file);
+    start_emulator(WORDS(PAIR, "--state", file));
+    p = call(CA, WORDS("create", "--name", "gone", "-oorgTokenIdValue"));
+    expect_end(p, 0, NULL, "");
+    snprintf(id, sizeof id, "%.*s", (int)strcspn(p->out, "\n"), p->out);
+    expect_end(call(CA, WORDS("revoke", id, "-ojson")), 0, "true\n", "");
+    expect_end(call(CA, WORDS("create", "--name", GREEK, "-onameValue")), 0, GREEK "\n", "");
+    assert_true(TerminateProcess(emulator->process.hProcess, 9));
+    expect_end(end(emulator), 9, NULL, "");
+    start_emulator(WORDS(PAIR, "--state", file));
+    expect_end(call(CA, WORDS("list", "--status", "active", "-onameValue")), 0, GREEK "\n", "");
+    expect_end(call(CA, WORDS("list", "--status", "revoked", "-onameValue")), 0, "gone\n", "");
+}
+
 /* ---- Text and files. ---- */
 
 static void text_that_is_not_unicode_is_a_usage_error(void **state)
@@ -591,6 +611,7 @@ int main(int argc, char **argv)
         TEST(a_console_event_ends_a_waiting_call_with_130),
         TEST(a_console_event_ends_the_reading_of_a_token),
         TEST(a_console_event_ends_the_emulator_and_its_state_is_kept),
+        TEST(an_emulator_that_is_killed_has_kept_what_it_answered),
         TEST(text_that_is_not_unicode_is_a_usage_error),
         TEST(variables_and_paths_are_unicode),
         TEST(a_session_file_is_written_and_resumed),
