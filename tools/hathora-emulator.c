@@ -46,6 +46,11 @@
 #include <io.h>
 #include "narrow.h"
 #include <share.h>
+#ifdef _MSC_VER
+#pragma comment(lib, "ws2_32.lib")
+#pragma comment(lib, "advapi32.lib")
+#pragma comment(lib, "shell32.lib")
+#endif
 #else
 #define _POSIX_C_SOURCE 200809L
 #include <arpa/inet.h>

@@ -33,6 +33,9 @@
 #include <io.h>
 #include "narrow.h"
 #include <sys/stat.h>
+#ifdef _MSC_VER
+#pragma comment(lib, "shell32.lib") /* the header names its own */
+#endif
 #else
 #include <poll.h>
 #include <sys/stat.h>

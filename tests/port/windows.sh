@@ -89,14 +89,24 @@ for tool in hathora-tokens hathora-emulator; do
     # shellcheck disable=SC2086
     ok "clang as MSVC, tools/$tool.c" $msvc -x c -std=c11 tools/$tool.c
 done
-# On x86 a function's name has its calling convention in it.
-for file in tests/compile/implement.c tools/hathora-emulator.c; do
+# On x86 a function's name has its calling convention in it. The objects name the libraries that they need beside
+# kernel32, for README.md's command does not.
+for row in 'tests/compile/implement.c ws2_32 advapi32 crypt32' 'tools/hathora-tokens.c ws2_32 advapi32 crypt32 shell32' \
+    'tools/hathora-emulator.c ws2_32 advapi32 shell32'; do
+    # shellcheck disable=SC2086
+    set -- $row
+    file=$1
+    shift
+    rm -f "$out/x86.o"
     ok "clang as MSVC for x86, $file" clang --target=i686-pc-windows-msvc -D__i386__ -D_X86_ -msse2 \
         -fms-compatibility -fms-extensions -fms-compatibility-version=19.29 -DHATHORA_TOKENS_NO_SIMD -std=c11 \
         -Wall -Wextra -Wpedantic -Werror -I. -isystem build/inc -isystem "$out/msvc" \
         -isystem /usr/share/mingw-w64/include -c "$file" -o "$out/x86.o"
     $mingw-nm -u "$out/x86.o" >"$out/names" 2>&1 || true
     ok "RtlGenRandom() for x86, $file" grep -q '_SystemFunction036@8$' "$out/names"
+    for library; do
+        ok "$file names $library.lib" grep -aq "/DEFAULTLIB:$library.lib" "$out/x86.o"
+    done
 done
 
 echo "[  PASSED  ] $passed test(s)."
