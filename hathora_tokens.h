@@ -3323,7 +3323,7 @@ typedef struct htoki_http {
     bool final; /* the final head is complete, so what follows belongs to an answer */
     bool chunked, has_length, has_coding, connection_close, content_coded;
     bool to_connect;               /* answers CONNECT: the head is all */
-    bool challenged, offers_basic; /* Proxy-Authenticate was met; with this scheme */
+    bool challenged, offers_basic; /* Proxy-Authenticate was met; with this scheme, as far as is known */
     unsigned char content_types;   /* fields of that name */
     bool content_json;
     uint64_t length;
@@ -3430,7 +3430,7 @@ static void htoki_http_advice(htoki_http *h, htok_view name, htok_view value)
         htoki_error_text(h->retry_after, sizeof h->retry_after, value);
     } else if (htoki_is(name, "proxy-authenticate")) {
         h->challenged = true;
-        h->offers_basic = h->offers_basic || htoki_offers_basic(value);
+        h->offers_basic = h->offers_basic || h->value_cut || htoki_offers_basic(value);
     }
 }
 

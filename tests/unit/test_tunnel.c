@@ -122,6 +122,9 @@ static const answer_row answers[] = {
      HTOK_REASON_PROXY_AUTHENTICATION, 407, "those given are refused"},
     {"HTTP/1.1 407 x\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: basic\r\n\r\n", "u",
      HTOK_REASON_PROXY_AUTHENTICATION, 407, "those given are refused"},
+    {"HTTP/1.1 407 x\r\nProxy-Authenticate: Digest realm=\"p\", qop=\"auth\", algorithm=MD5, "
+     "nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093dcd98b7102dd2f\", Basic\r\n\r\n",
+     "u", HTOK_REASON_PROXY_AUTHENTICATION, 407, "those given are refused"},
     {"HTTP/1.1 407 x\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\tBasics\r\n\r\n", "u",
      HTOK_REASON_PROXY_AUTHENTICATION, 407, "it does not offer Basic, the one scheme known here"},
     {"HTTP/1.1 407 x\r\n\r\n", NULL, HTOK_REASON_PROXY_AUTHENTICATION, 407, "none were given"},
