@@ -1165,9 +1165,9 @@ static htok_view htoki_view(const char *ptr, size_t len)
     return v;
 }
 
-/* No text that a caller gives is longer; it keeps the loop below bounded, and compilers from calling
-   strlen(). */
-static const size_t htoki_text_bytes_max = (size_t)1 << (sizeof(size_t) > 2 ? 24 : 14);
+/* No text that a caller gives is longer, for all that have a limit have a lower one; it keeps the loop below bounded,
+   and compilers from calling strlen(). */
+static const size_t htoki_text_bytes_max = (size_t)1 << (sizeof(size_t) > 2 ? 24 : 15);
 
 static htok_view htoki_text(const char *text)
 {
