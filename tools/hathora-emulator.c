@@ -429,6 +429,21 @@ static wchar_t *widen(const char *text)
     return wide;
 }
 
+static UINT console_code_page; /* that is put back at the end; 0: none */
+
+/* A console is to take UTF-8, and characters whole: what is not kept back comes byte by byte. */
+static void console_begin(void)
+{
+    DWORD mode;
+    if (GetConsoleMode(GetStdHandle(STD_OUTPUT_HANDLE), &mode) ||
+        GetConsoleMode(GetStdHandle(STD_ERROR_HANDLE), &mode)) {
+        console_code_page = GetConsoleOutputCP();
+        (void)SetConsoleOutputCP(CP_UTF8);
+    }
+    (void)setvbuf(stdout, NULL, _IOFBF, 4096);
+    (void)setvbuf(stderr, NULL, _IOFBF, 4096);
+}
+
 /* Arguments come whole from the system alone; main()'s are in a code page that cannot hold every name. They live until
    the process ends. */
 static bool system_begin(int *argc, char ***argv)
@@ -449,11 +464,16 @@ static bool system_begin(int *argc, char ***argv)
     LocalFree(wide);
     *argc = count;
     *argv = narrowed;
+    console_begin();
     return _setmode(STANDARD_OUTPUT, _O_BINARY) != -1 && _setmode(STANDARD_ERROR, _O_BINARY) != -1;
 }
 
 static void system_end(void)
 {
+    fflush(NULL);
+    if (console_code_page != 0) {
+        (void)SetConsoleOutputCP(console_code_page);
+    }
 }
 
 static uint64_t clock_ms(void)
@@ -5195,6 +5215,7 @@ static bool announce(const struct options *o, const struct self *self, uint16_t 
     if (self->folder != NULL) {
         announce_self(self, o, port);
     }
+    (void)fflush(stderr); /* what is said from here on is a log, or the last */
     if (fflush(stdout) != 0) {
         fprintf(stderr, "hathora-emulator: standard output: %s\n", strerror(errno));
         return false;

@@ -93,7 +93,7 @@ struct program {
     DWORD status;
 };
 
-enum { OUTPUT_CLOSED = 1 };
+enum { OUTPUT_CLOSED = 1, ERROR_CONSOLE = 2 };
 
 static struct program *running[8];
 static size_t running_count;
@@ -136,6 +136,14 @@ static struct program *start(const char *name, const char *const *words, unsigne
     if (flags & OUTPUT_CLOSED) {
         CloseHandle(startup.hStdOutput);
         startup.hStdOutput = NULL;
+    }
+    if (flags & ERROR_CONSOLE) {
+        SECURITY_ATTRIBUTES inherited = {sizeof inherited, NULL, TRUE};
+        CloseHandle(startup.hStdError);
+        startup.hStdError =
+            CreateFileA("CONOUT$", GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE,
+                        &inherited, OPEN_EXISTING, 0, NULL);
+        assert_true(startup.hStdError != INVALID_HANDLE_VALUE);
     }
     assert_true(CreateProcessW(NULL, line, NULL, NULL, TRUE, 0, NULL, NULL, &startup, &p->process));
     CloseHandle(startup.hStdInput);
@@ -466,6 +474,41 @@ static void an_emulator_that_is_killed_has_kept_what_it_answered(void **state)
 
 /* ---- Text and files. ---- */
 
+static size_t shown_on_the_console(wchar_t c)
+{
+    HANDLE console = CreateFileA("CONOUT$", GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE,
+                                 NULL, OPEN_EXISTING, 0, NULL);
+    CONSOLE_SCREEN_BUFFER_INFO info;
+    wchar_t row[512];
+    size_t count = 0;
+    COORD at = {0, 0};
+    DWORD n;
+    assert_true(GetConsoleScreenBufferInfo(console, &info));
+    for (; at.Y < info.dwSize.Y; at.Y++) {
+        assert_true(ReadConsoleOutputCharacterW(console, row, COUNT(row), at, &n));
+        for (n = n < (DWORD)info.dwSize.X ? n : (DWORD)info.dwSize.X; n != 0; n--) {
+            count += row[n - 1] == c;
+        }
+    }
+    CloseHandle(console);
+    return count;
+}
+
+static void a_console_shows_what_is_unicode(void **state)
+{
+    UINT code_page = GetConsoleOutputCP();
+    size_t before = shown_on_the_console(0x3a9);
+    struct program *p;
+    (void)state;
+    p = end(start("hathora-emulator", WORDS("--cert", GREEK ".pem", "--key", "x"), ERROR_CONSOLE));
+    assert_int_equal(p->status, 1);
+    assert_int_equal(shown_on_the_console(0x3a9), before + 1);
+    p = end(start("hathora-tokens", WORDS("--org", "a", "--ca-file", GREEK ".pem", "list"), ERROR_CONSOLE));
+    assert_int_equal(p->status, 2);
+    assert_int_equal(shown_on_the_console(0x3a9), before + 2);
+    assert_int_equal(GetConsoleOutputCP(), code_page);
+}
+
 static void text_that_is_not_unicode_is_a_usage_error(void **state)
 {
     (void)state;
@@ -612,6 +655,7 @@ int main(int argc, char **argv)
         TEST(a_console_event_ends_the_reading_of_a_token),
         TEST(a_console_event_ends_the_emulator_and_its_state_is_kept),
         TEST(an_emulator_that_is_killed_has_kept_what_it_answered),
+        TEST(a_console_shows_what_is_unicode),
         TEST(text_that_is_not_unicode_is_a_usage_error),
         TEST(variables_and_paths_are_unicode),
         TEST(a_session_file_is_written_and_resumed),
