@@ -43,7 +43,7 @@ static int watch(listing *l, htok_wait wait)
 {
     int events = (wait.readable ? UV_READABLE : 0) | (wait.writable ? UV_WRITABLE : 0), error = 0;
     if (wait.descriptor >= 0 && events != 0) {
-        error = uv_poll_init(l->timer.loop, &l->watcher, (int)wait.descriptor);
+        error = uv_poll_init_socket(l->timer.loop, &l->watcher, (uv_os_sock_t)wait.descriptor);
         l->watching = error == 0;
     }
     if (error == 0 && l->watching) {
