@@ -525,7 +525,7 @@ static bool write_console(HANDLE console, const char *bytes, size_t len)
         count -= (int)n;
     }
     if (wide) {
-        wipe(wide, (size_t)(from - wide) * sizeof *wide);
+        wipe(wide, (size_t)(from - wide + count) * sizeof *wide);
     }
     free(wide);
     errno = written ? errno : EIO;
