@@ -7403,7 +7403,7 @@ static void htoki_tls_bind(const htoki_tls_config *config, uint16_t port, unsign
     size_t i;
     fixed[0] = (unsigned char)(port >> 8);
     fixed[1] = (unsigned char)(port & 255);
-    fixed[2] = (unsigned char)(config->expired_roots | HTOKI_SMALL << 1);
+    fixed[2] = (unsigned char)(config->expired_roots + (HTOKI_SMALL ? 2 : 0));
     br_sha256_init(&sha);
     htoki_bind(&sha, config->host, strlen(config->host));
     htoki_bind(&sha, fixed, sizeof fixed);
