@@ -12,10 +12,11 @@ fi
 if [ -e .git ] && command -v git >/dev/null 2>&1; then
     # The options are words.
     # shellcheck disable=SC2086
-    git ls-files --cached $others
+    files=$(git ls-files --cached $others)
 else
-    find . -type f ! -path './build/*' ! -path './.git/*' | sed 's|^\./||'
-fi | while IFS= read -r file; do
+    files=$(find . -type f ! -path './build/*' ! -path './.git/*' | sed 's|^\./||')
+fi
+printf '%s\n' "$files" | while IFS= read -r file; do
     if [ -f "$file" ]; then
         echo "$file"
     fi

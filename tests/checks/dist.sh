@@ -42,4 +42,14 @@ verdict "unpacked its files are checked" "$out/problems"
 
 (cd "$out/$name" && sh tools/files.sh --new) | diff "$out/files" - >"$out/problems" || true
 verdict "nothing was written but in its build folder" "$out/problems"
+
+# As where the repository is another user's, of whom git wants nothing to do.
+: >"$out/problems"
+if command -v git >/dev/null 2>&1; then
+    echo 'no repository' >"$out/$name/.git"
+    (cd "$out/$name" && SOURCE_DATE_EPOCH=1 sh tools/dist.sh) >"$out/problems" 2>"$out/log" || true
+    grep -q '^fatal: ' "$out/log" || cat "$out/log" >>"$out/problems"
+    rm "$out/$name/.git"
+fi
+verdict "a repository that git does not read makes no tarball" "$out/problems"
 exit "$status"
