@@ -12,6 +12,8 @@ DATADIR ?= $(PREFIX)/share
 MANDIR ?= $(DATADIR)/man
 PKGCONFIGDIR ?= $(DATADIR)/pkgconfig
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# With it a cd may lead elsewhere, and prints where.
+unexport CDPATH
 
 # check and lint make errors of warnings; a newer compiler's new warning shall not stop a user's build.
 WERROR =
