@@ -191,9 +191,10 @@ unpack() {
 mkdir -p build
 scratch=$(mktemp -d build/need.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
-# The run-time libraries of the sanitizers belong to one version of the compiler.
+# The run-time libraries of the sanitizers belong to one version of the compiler; gcc's come with it.
 version=$($cc -dumpversion 2>/dev/null || true)
 case $($cc --version 2>/dev/null || true) in
+'') sanitizers=gcc ;;
 *clang*) sanitizers=libclang-rt-${version%%.*}-dev ;;
 *) sanitizers=libgcc-${version%%.*}-dev ;;
 esac
