@@ -1,7 +1,7 @@
 #!/bin/sh
 # need.sh NEED...: installs the Debian packages that are lacking, and no others. A NEED is one of the groups build, demo,
-# test, coverage, mutate, lint, bench, size and source, or PROGRAM=PACKAGE[,PACKAGE], or /FILE=PACKAGE[,PACKAGE]. Without apt-get it
-# names the packages and fails when something is missing.
+# test, coverage, mutate, lint, bench, size and source, or PROGRAM=PACKAGE[,PACKAGE], or /FILE=PACKAGE[,PACKAGE]. Without apt-get,
+# or without sudo for a user who is not root, it names the packages and fails when something is missing.
 set -eu
 
 cc=${CC:-cc}
@@ -203,7 +203,7 @@ find_lacking "$@"
 if [ -z "$lacking$fetch" ]; then
     exit 0
 fi
-if ! command -v apt-get >/dev/null 2>&1; then
+if ! command -v apt-get >/dev/null 2>&1 || { [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; }; then
     echo "tools/need.sh: please install what Debian calls$lacking$fetch" >&2
     exit 1
 fi

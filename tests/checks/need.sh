@@ -1,5 +1,5 @@
 #!/bin/sh
-# tools/need.sh on a machine that has next to nothing: what it asks apt-get for.
+# tools/need.sh on a machine that has next to nothing: what it asks apt-get for, and what it says where it may not.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -38,4 +38,15 @@ for package in gcc libbearssl-dev libjsmn-dev libcmocka-dev; do
 done >>"$out/problems"
 verdict "without a compiler, packages are asked for that exist" "$out/problems"
 
+user=1000
+need build >"$out/problems"
+printf '%s\n' 'tools/need.sh: please install what Debian calls gcc libc6-dev libbearssl-dev libjsmn-dev' |
+    diff - "$out/log" >>"$out/problems" || true
+[ ! -e "$out/asked" ] || echo 'it asked apt-get' >>"$out/problems"
+verdict "an ordinary user without sudo is told the packages" "$out/problems"
+
+stub sudo "\"\$@\""
+need build >"$out/problems"
+grep -q '^-q install -y .* gcc libc6-dev libbearssl-dev libjsmn-dev$' "$out/asked" || cat "$out/log" >>"$out/problems"
+verdict "with sudo they are installed" "$out/problems"
 exit "$status"
