@@ -2,7 +2,8 @@
    find it there. Consoles and real-time systems with sockets of this kind need the same five functions.
 
    With NO_SYS all runs in one loop (lwip_loop.c). With lwIP on a thread of its own, hold LOCK_TCPIP_CORE() around each
-   htok_client_poll(), cancel and close. A look-up cannot be taken back, so the struct must live as long as lwIP does. */
+   function that is given the client: a start or an import of a session may close a connection as well. A look-up cannot
+   be taken back, so the struct must live as long as lwIP does. */
 #ifndef LWIP_TRANSPORT_H
 #define LWIP_TRANSPORT_H
 

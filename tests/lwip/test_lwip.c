@@ -182,6 +182,18 @@ static void a_numeric_address_is_not_looked_up(void **state)
     assert_int_equal(network_connections, 1);
 }
 
+/* Not the next poll but the start itself: what lwip_transport.h says of locks rests on it. */
+static void a_start_for_another_server_closes_the_connection(void **state)
+{
+    htok_call_options other = {0};
+    (void)state;
+    assert_int_equal(list(), HTOK_OK);
+    assert_non_null(stream.pcb);
+    other.server_url = "https://other.example.test";
+    assert_int_equal(htok_get_org_tokens_start(client, &other), HTOK_OK);
+    assert_null(stream.pcb);
+}
+
 static void a_refused_port_is_told(void **state)
 {
     (void)state;
@@ -242,6 +254,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_silent_name_server_is_a_failed_lookup, begin, end),
         cmocka_unit_test_setup_teardown(a_lookup_that_was_given_up_does_no_harm, begin, end),
         cmocka_unit_test_setup_teardown(a_numeric_address_is_not_looked_up, begin, end),
+        cmocka_unit_test_setup_teardown(a_start_for_another_server_closes_the_connection, begin, end),
         cmocka_unit_test_setup_teardown(a_refused_port_is_told, begin, end),
         cmocka_unit_test_setup_teardown(a_reset_is_told_as_such, begin, end),
         cmocka_unit_test_setup_teardown(an_early_end_is_told_as_such, begin, end),
