@@ -137,7 +137,7 @@ static htok_io lwip_connect(void *context, uint64_t now_ms, htok_io_detail *deta
 static htok_io lwip_send(void *context, const void *bytes, size_t len, htok_io_detail *detail)
 {
     lwip_stream *s = (lwip_stream *)context;
-    err_t error;
+    err_t error = ERR_MEM;
     if (!s->pcb) {
         return lwip_failed(s->error, detail);
     }
@@ -147,7 +147,9 @@ static htok_io lwip_send(void *context, const void *bytes, size_t len, htok_io_d
     if (len > 0xffff) {
         len = 0xffff;
     }
-    error = len != 0 ? tcp_write(s->pcb, bytes, (u16_t)len, TCP_WRITE_FLAG_COPY) : ERR_MEM;
+    if (len != 0) {
+        error = tcp_write(s->pcb, bytes, (u16_t)len, TCP_WRITE_FLAG_COPY);
+    }
     if (error != ERR_OK) {
         return error == ERR_MEM ? HTOK_IO_AGAIN : lwip_failed(error, detail);
     }
