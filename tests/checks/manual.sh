@@ -155,7 +155,7 @@ zsh_completes() {
     if LINE=$1 END=$2 timeout 20 zsh -fc '
         zmodload zsh/zpty
         zpty shell zsh -f -i
-        zpty -w shell "PS1=; fpath=($1 \$fpath); autoload -U compinit; compinit -u -d $1/dump; print REA\DY"
+        zpty -w shell "PS1=; fpath=(\"$1\" \$fpath); autoload -U compinit; compinit -u -d \"$1/dump\"; print REA\DY"
         zpty -r shell line "*READY*"
         zpty -n -w shell "$LINE"$'"'\\t'"'
         zpty -r shell line "*$END*"

@@ -636,10 +636,10 @@ struct live_server *live_start_nginx(const char *http_block)
     unsigned number = live_free_port();
     snprintf(port, sizeof port, "%u", number);
     add_replaced(&text,
-                 "daemon off; master_process off; pid @FOLDER@/nginx.pid; error_log stderr;\n"
-                 "events {}\nhttp {\naccess_log off; client_body_temp_path @FOLDER@/body;\n"
-                 "proxy_temp_path @FOLDER@/proxy; fastcgi_temp_path @FOLDER@/fastcgi;\n"
-                 "uwsgi_temp_path @FOLDER@/uwsgi; scgi_temp_path @FOLDER@/scgi;\n",
+                 "daemon off; master_process off; pid '@FOLDER@/nginx.pid'; error_log stderr;\n"
+                 "events {}\nhttp {\naccess_log off; client_body_temp_path '@FOLDER@/body';\n"
+                 "proxy_temp_path '@FOLDER@/proxy'; fastcgi_temp_path '@FOLDER@/fastcgi';\n"
+                 "uwsgi_temp_path '@FOLDER@/uwsgi'; scgi_temp_path '@FOLDER@/scgi';\n",
                  port);
     add_replaced(&text, http_block, port);
     live_add_text(&text, "\n}\n");

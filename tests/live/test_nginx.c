@@ -28,7 +28,7 @@
     "ssl_protocols TLSv1.2;"
 
 #define LOCATIONS                                                                                          \
-    "access_log @FOLDER@/access.log asked; root @FOLDER@; server_name localhost;"                          \
+    "access_log '@FOLDER@/access.log' asked; root '@FOLDER@'; server_name localhost;"                      \
     "location = /tokens/v1/orgs/org-1 { if ($http_authorization != 'Bearer " TOKEN "') {"                  \
     "  return 401 '{\"message\":\"Missing or invalid token\"}'; } try_files /list.json =500; }"            \
     "location = /tokens/v1/orgs/chunked { sub_filter_types *; sub_filter '@NOWHERE@' ''; sub_filter_once " \
@@ -78,8 +78,9 @@ static struct live_server *start(const char *certificate, const char *words, con
     write_list();
     len = snprintf(
         block, sizeof block,
-        COMMON "server { listen 127.0.0.1:@PORT@ %s; ssl_certificate %s; ssl_certificate_key %s; " LOCATIONS
-               " %s }",
+        COMMON
+        "server { listen 127.0.0.1:@PORT@ %s; ssl_certificate '%s'; ssl_certificate_key '%s'; " LOCATIONS
+        " %s }",
         words, pem_path, live_certificate(key), more);
     assert_true(len > 0 && (size_t)len < sizeof block);
     return live_start_nginx(block);

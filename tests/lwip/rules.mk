@@ -8,7 +8,7 @@ LWIP_NEEDS = examples/lwip_transport.h examples/board.h $(LWIP_BOARD) build/port
 define lwip
 	sh tools/source.sh lwip
 	@mkdir -p $(@D)
-	cd $(@D) && $(CC) -std=c99 $1 -I$(CURDIR)/tests/lwip -I../lwip/src/include -c ../lwip/src/core/*.c \
+	cd $(@D) && $(CC) -std=c99 $1 -I"$(CURDIR)/tests/lwip" -I../lwip/src/include -c ../lwip/src/core/*.c \
 	    ../lwip/src/core/ipv4/*.c && $(AR) -rcs liblwip.a *.o
 endef
 

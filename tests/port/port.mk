@@ -111,8 +111,8 @@ $(OUT)/real/bare_metal$(EXE): examples/bare_metal.c tests/port/memory_peer.c exa
 # lwIP's warnings are its own.
 $(OUT)/lwip/liblwip.a: tests/lwip/lwipopts.h tests/lwip/arch/cc.h
 	@mkdir -p $(@D)
-	cd $(@D) && $(CC) $(STD) $(CFLAGS) -w -I$(CURDIR)/tests/lwip -I$(CURDIR)/build/lwip/src/include \
-	    -c $(CURDIR)/build/lwip/src/core/*.c $(CURDIR)/build/lwip/src/core/ipv4/*.c && $(AR) -rcs liblwip.a *.o
+	cd $(@D) && $(CC) $(STD) $(CFLAGS) -w -I"$(CURDIR)/tests/lwip" -I"$(CURDIR)/build/lwip/src/include" \
+	    -c "$(CURDIR)"/build/lwip/src/core/*.c "$(CURDIR)"/build/lwip/src/core/ipv4/*.c && $(AR) -rcs liblwip.a *.o
 
 $(OUT)/real/lwip_loop$(EXE): examples/lwip_loop.c examples/lwip_transport.h tests/lwip/network.c tests/port/memory_peer.c \
     examples/board.h $(HEADERS) build/port/peer_keys.h $(OUT)/lwip/liblwip.a

@@ -51,7 +51,7 @@ board() {
 # wrap TOOL: a script under the tool's name that runs the target's program, where that takes more than its name.
 wrap() {
     if [ -n "$run" ]; then
-        printf '#!/bin/sh\nexec %s %s/real/%s%s "$@"\n' "$run" "$PWD/$out" "$1" "$exe" >"$out/$1"
+        printf '#!/bin/sh\nexec %s "%s/real/%s%s" "$@"\n' "$run" "$PWD/$out" "$1" "$exe" >"$out/$1"
         chmod +x "$out/$1"
     else
         cp "$out/real/$1$exe" "$out/$1"
