@@ -3080,6 +3080,7 @@ struct request {
     size_t segments;
     bool http10;
     bool keep_alive;
+    bool close; /* asked for */
     bool expects_continue;
     bool has_length;
     bool chunked;
@@ -3924,16 +3925,14 @@ static struct refusal field_length(struct request *r, struct view value)
     return refuse(0, NULL);
 }
 
+/* RFC 9112 section 9.3: close outweighs keep-alive, wherever it stands. */
 static void field_connection(struct request *r, struct view value)
 {
     struct view part;
     while (split(&value, ',', &part)) {
         part = trim(part);
-        if (view_is_nocase(part, "close")) {
-            r->keep_alive = false;
-        } else if (view_is_nocase(part, "keep-alive") && r->http10) {
-            r->keep_alive = true;
-        }
+        r->close = r->close || view_is_nocase(part, "close");
+        r->keep_alive = !r->close && (r->keep_alive || view_is_nocase(part, "keep-alive"));
     }
 }
 

@@ -1116,6 +1116,24 @@ static void http_1_0_is_spoken(void **state)
     stop(server);
 }
 
+static void connection_option_close_outweighs_keep_alive(void **state)
+{
+    static const char *const options[] = {"close, keep-alive", "keep-alive, close",
+                                          "close\r\nConnection: keep-alive"};
+    struct live_server *server = start(NULL);
+    size_t i;
+    (void)state;
+    for (i = 0; i < sizeof options / sizeof options[0]; i++) {
+        char head[512];
+        int len = snprintf(head, sizeof head,
+                           "GET " ORGS " HTTP/1.0\r\n" BEARER TOKEN "\r\nConnection: %s\r\n\r\n", options[i]);
+        struct live_process *process = raw(server, head, (size_t)len);
+        assert_int_equal(live_count(&process->out, "Connection: close\r\n"), 1);
+        assert_int_equal(live_count(&process->out, "Connection: keep-alive\r\n"), 0);
+    }
+    stop(server);
+}
+
 static void bad_http_is_refused(void **state)
 {
     static const char *const rows[][2] = {
@@ -2168,6 +2186,7 @@ int main(void)
         LIVE_TEST(chunked_bodies_are_read),
         LIVE_TEST(expectation_is_answered),
         LIVE_TEST(http_1_0_is_spoken),
+        LIVE_TEST(connection_option_close_outweighs_keep_alive),
         LIVE_TEST(bad_http_is_refused),
         LIVE_TEST(sizes_are_bounded),
         LIVE_TEST(slow_requests_and_idle_connections_end),
