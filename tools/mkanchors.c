@@ -492,6 +492,26 @@ static bool is_name(const char *text)
     return i != 0;
 }
 
+/* Whether the name is a keyword from C99 to C23 or C++11 to C++20, or of the kind that is the compiler's. */
+static bool is_taken(const char *name)
+{
+    static const char keywords[] =
+        " alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t"
+        " char32_t char8_t class co_await co_return co_yield compl concept const const_cast consteval"
+        " constexpr constinit continue decltype default delete do double dynamic_cast else enum"
+        " explicit export extern false float for friend goto if inline int long mutable namespace new"
+        " noexcept not not_eq nullptr operator or or_eq private protected public register"
+        " reinterpret_cast requires restrict return short signed sizeof static static_assert"
+        " static_cast struct switch template this thread_local throw true try typedef typeid typename"
+        " typeof typeof_unqual union unsigned using virtual void volatile wchar_t while xor xor_eq ";
+    size_t len = strlen(name);
+    const char *at = keywords;
+    while ((at = strstr(at, name)) != NULL && (at[-1] != ' ' || at[len] != ' ')) {
+        at++;
+    }
+    return at != NULL || (name[0] == '_' && (name[1] == '_' || (name[1] >= 'A' && name[1] <= 'Z')));
+}
+
 /* 64 hexadecimal digits, with or without colons between them. */
 static bool read_fingerprint(const char *text, unsigned char hash[32])
 {
@@ -569,6 +589,10 @@ static bool read_option(job *j, char **argv, int argc, int *at)
     }
     if (!is_name(value)) {
         say("--name needs a name of C, not %s", value);
+        return false;
+    }
+    if (is_taken(value)) {
+        say("--name needs a name that C and C++ leave free, not %s", value);
         return false;
     }
     j->name = value;

@@ -304,6 +304,23 @@ static void options_are_checked(void **state)
     assert_true(live_contains(&run_well("--help", NULL, NULL, NULL, NULL)->out, "--fingerprint HEX"));
 }
 
+static void a_name_that_is_no_programs_own_is_refused(void **state)
+{
+    static const char *const words[] = {"int",   "static",   "restrict", "class",    "and_eq",
+                                        "true",  "asm",      "nullptr",  "co_await", "char8_t",
+                                        "_Bool", "__func__", "__LINE__"};
+    const char *root = made("root.pem");
+    size_t i;
+    (void)state;
+    for (i = 0; i < sizeof words / sizeof words[0]; i++) {
+        expect(RUN("--name", words[i], root, NULL, NULL), 2,
+               "--name needs a name that C and C++ leave free, not ");
+        assert_true(live_contains(&RUN("--name", words[i], root, NULL, NULL)->err, words[i]));
+    }
+    run_well("--name", "integer", root, NULL, NULL);
+    run_well("--name", "Int", root, NULL, NULL);
+}
+
 static void a_full_disk_is_told(void **state)
 {
     const char *bin = getenv("HATHORA_BIN");
@@ -381,6 +398,7 @@ int main(int argc, char **argv)
         TEST(list_tells_what_the_files_hold_and_writes_no_array),
         TEST(bad_input_is_refused_by_name_and_place),
         TEST(options_are_checked),
+        TEST(a_name_that_is_no_programs_own_is_refused),
         TEST(a_full_disk_is_told),
         TEST(the_output_compiles_as_c_and_c_plus_plus_whatever_a_subject_holds),
     };
