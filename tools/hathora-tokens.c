@@ -927,6 +927,8 @@ static void rename_member(const struct tool *t, htok_error *error)
             enum option_id id = (enum option_id)i;
             const char *name = id == OPTION_TOKEN && t->values[OPTION_TOKEN_FILE]
                                    ? options[OPTION_TOKEN_FILE].name
+                               : id == OPTION_KEY && !t->values[OPTION_KEY]
+                                   ? options[OPTION_CERT].name /* the key is in its file then */
                                    : given_as(t, id);
             memset(error->path, 0, sizeof error->path);
             memcpy(error->path, name, strlen(name));
@@ -941,8 +943,13 @@ static int fail_client(const struct tool *t, const htok_error *original, const c
 {
     htok_error error = *original;
     struct buffer message = {NULL, 0, 0, false};
+    bool no_key =
+        error.reason == HTOK_REASON_CLIENT_KEY_MALFORMED && error.offset == 0 && !t->values[OPTION_KEY];
     if (error.kind == HTOK_INVALID_REQUEST_ERROR) {
         rename_member(t, &error);
+    }
+    if (no_key) {
+        error.offset = -1; /* nowhere in the file */
     }
     if (id) {
         add_for_report(t, &message, view_of(id));
@@ -961,6 +968,7 @@ static int fail_client(const struct tool *t, const htok_error *original, const c
             message.len -= len + 2;
             memmove(message.ptr + start, message.ptr + start + len + 2, message.len - start);
         }
+        add_text(&message, no_key ? ", and --key is missing" : "");
     }
     if (ending) {
         add(&message, ending->ptr, ending->len);

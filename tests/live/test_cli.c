@@ -480,6 +480,10 @@ static void errors_name_the_option_or_the_variable(void **state)
     expect_error_text(TOOL(NOWHERE, "list", "--cert", "build/no/such/file"), "--cert cannot be read: ");
     expect_error_text(TOOL(NOWHERE, "list", "--cert", "README.md"),
                       "--cert: not PEM of a client certificate and its issuers");
+    expect_error_text(TOOL(NOWHERE, "list", "--cert", live_certificate("leaf.pem")),
+                      "--cert: not PEM of a private key, and --key is missing\n");
+    expect_error_text(TOOL(NOWHERE, "list", "--cert", live_certificate("leaf.pem"), "--key", "README.md"),
+                      "--key: not PEM of a private key, at byte 0\n");
     expect_error_text(TOOL(NOWHERE, "list", "--key", "README.md"), "--key needs --cert");
     expect_error_text(TOOL(NOWHERE, "list", "--pin", "x"), "--pin");
     expect_error_text(TOOL(NOWHERE, "list", "--retry-codes", "x", "--retry", "backoff"), "--retry-codes");
