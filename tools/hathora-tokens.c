@@ -2006,13 +2006,15 @@ static int write_result(const struct tool *t, struct buffer *out, int status)
 
 /* ---- Lists that are held whole. ----------------------------------------------------------------------------------- */
 
+#define SCOPE_END '\xff' /* in no text of UTF-8, where a NUL may be */
+
 /* A part of rows.text, which moves as it grows. */
 struct piece {
     size_t at, len;
 };
 
 struct row {
-    struct piece fields[FIELD_PLAIN_TEXT]; /* scopes: each with a NUL after it */
+    struct piece fields[FIELD_PLAIN_TEXT]; /* scopes: each with a NUL and SCOPE_END after it */
     struct piece shown;                    /* its JSON, or its line of -o FIELDValue */
     htok_token_status status;
     htok_scopes_form scopes_form;
@@ -2052,8 +2054,27 @@ static const char *row_text(const struct rows *rows, const struct row *row, enum
     return row_view(rows, row, field).ptr;
 }
 
+/* The scope at *at, with a NUL behind it; steps to the next. */
+static htok_view next_scope(const char **at)
+{
+    htok_view scope;
+    scope.ptr = *at;
+    while (**at != SCOPE_END) {
+        (*at)++;
+    }
+    scope.len = (size_t)(*at - scope.ptr) - 1;
+    (*at)++;
+    return scope;
+}
+
+static bool holds_nul(htok_view text)
+{
+    return text.len != 0 && memchr(text.ptr, '\0', text.len) != NULL;
+}
+
 static void rows_add(const struct tool *t, struct rows *rows, const htok_org_token *token)
 {
+    static const char scope_end[] = {'\0', SCOPE_END};
     struct buffer joined = {NULL, 0, 0, false};
     struct row *row;
     size_t field, i;
@@ -2082,7 +2103,7 @@ static void rows_add(const struct tool *t, struct rows *rows, const htok_org_tok
         }
         for (i = 0; field == FIELD_SCOPES && i < token->scope_count; i++) {
             add_view(&rows->text, token->scopes[i]);
-            add(&rows->text, "", 1);
+            add(&rows->text, scope_end, sizeof scope_end);
         }
         row->fields[field].len = rows->text.len - row->fields[field].at;
         add(&rows->text, "", 1);
@@ -2305,8 +2326,7 @@ static void add_row_scopes(struct buffer *b, const struct rows *rows, const stru
     }
     for (i = 0; i < row->scope_count; i++) {
         add_text(b, i != 0 ? "," : "");
-        add_printable(b, view_of(scope));
-        scope += strlen(scope) + 1;
+        add_printable(b, next_scope(&scope));
     }
 }
 
@@ -2765,6 +2785,20 @@ static int check_ids(struct tool *t)
     return EXIT_DONE;
 }
 
+/* A call takes an id as a C string. Returns an exit status. */
+static int check_row_id(const struct tool *t, const struct rows *rows, const struct row *row)
+{
+    struct buffer message = {NULL, 0, 0, false};
+    if (!holds_nul(row_view(rows, row, FIELD_ORG_TOKEN_ID))) {
+        return EXIT_DONE;
+    }
+    add_text(&message, "the id of ");
+    add_for_report(t, &message, row_view(rows, row, FIELD_NAME));
+    add_text(&message, " holds a NUL, so that it cannot be revoked");
+    report(t, HTOK_RESPONSE_VALIDATION_ERROR, 200, &message);
+    return exit_of(HTOK_RESPONSE_VALIDATION_ERROR);
+}
+
 static bool has_name(const struct tool *t, const htok_org_token *token)
 {
     return equals(token->name.ptr, token->name.len, t->values[OPTION_NAME]);
@@ -2788,7 +2822,7 @@ static int find_named(struct tool *t, struct rows *rows, const struct row **foun
     }
     *found = *found || rows->count == 0 ? *found : &rows->items[rows->count - 1];
     if (*found && usable <= 1) {
-        return EXIT_DONE;
+        return check_row_id(t, rows, *found);
     }
     add_text(&message, *found ? "several tokens of the organization have the name "
                               : "no token of the organization has the name ");
@@ -3022,15 +3056,20 @@ static int rotation_scopes(struct tool *t, struct rotation *r)
 {
     const struct row *old = r->newest;
     const char *scope = row_text(&r->family, old, FIELD_SCOPES);
+    bool unfit = old->scopes_form == HTOK_SCOPES_OTHER ||
+                 (old->scopes_form == HTOK_SCOPES_LIST && old->scope_count == 0);
     size_t i;
+    for (i = 0; i < old->scope_count; i++) {
+        unfit = holds_nul(next_scope(&scope)) || unfit;
+    }
+    scope = row_text(&r->family, old, FIELD_SCOPES);
     if (t->scope_count != 0) {
         r->admin = t->scope_count == 1 && strcmp(t->scopes[0], "admin") == 0;
         r->scope_count = r->admin ? 0 : t->scope_count;
     } else {
         r->admin = old->scopes_form == HTOK_SCOPES_ADMIN;
         r->scope_count = old->scopes_form == HTOK_SCOPES_LIST ? old->scope_count : 0;
-        if (old->scopes_form == HTOK_SCOPES_OTHER ||
-            (old->scopes_form == HTOK_SCOPES_LIST && old->scope_count == 0)) {
+        if (unfit) {
             struct buffer message = {NULL, 0, 0, false};
             add_for_report(t, &message, row_view(&r->family, old, FIELD_NAME));
             add_text(&message,
@@ -3040,8 +3079,7 @@ static int rotation_scopes(struct tool *t, struct rotation *r)
     }
     r->scopes = (const char **)calloc(r->scope_count + 1, sizeof *r->scopes);
     for (i = 0; r->scopes && i < r->scope_count; i++) {
-        r->scopes[i] = t->scope_count != 0 ? t->scopes[i] : scope;
-        scope += strlen(scope) + (t->scope_count == 0);
+        r->scopes[i] = t->scope_count != 0 ? t->scopes[i] : next_scope(&scope).ptr;
     }
     return r->scopes ? EXIT_DONE : fail_internal(t, "memory cannot be allocated");
 }
@@ -3058,6 +3096,10 @@ static int rotation_plan(struct tool *t, struct rotation *r)
         const struct row *row = &r->family.items[i];
         unsigned generation = row_generation(r, row);
         r->next = generation >= r->next ? generation + 1 : r->next;
+        code = is_replaced(row) ? check_row_id(t, &r->family, row) : EXIT_DONE;
+        if (code != EXIT_DONE) {
+            return code;
+        }
         if (is_replaced(row) && (!r->newest || generation > row_generation(r, r->newest))) {
             r->newest = row;
         }

@@ -798,6 +798,27 @@ static void text_never_holds_what_drives_a_terminal(void **state)
     assert_int_equal(live_count(&all[1]->out, "\n"), 1);
 }
 
+/* An id cut at it would be another token's, and scopes cut at it other rights. */
+static void nul_of_the_server_ends_no_text(void **state)
+{
+    const char *scopes =
+        LIST_OF("{" MEMBERS("id-1", "one", "active", DATE) ",\"scopes\":[\"a\\u0000b\",\"c\"]}");
+    const char *id = LIST_OF("{" MEMBERS("id-1\\u0000x", "one", "active", DATE) "}");
+    const struct live_process *p = CALL(serve_json("200 OK", scopes), "list");
+    (void)state;
+    expect_status(p, 0);
+    assert_true(live_contains(&p->out, "  a\\x00b,c\n"));
+    p = CALL(serve_json("200 OK", scopes), "rotate", "--name", "one");
+    expect_failure(p, 2);
+    expect_error_text(p, "one has scopes that cannot be asked for again");
+    p = CALL(serve_json("200 OK", id), "rotate", "--name", "one");
+    expect_failure(p, 7);
+    expect_error_text(p, ": the id of one holds a NUL, so that it cannot be revoked\n");
+    p = CALL(serve_json("200 OK", id), "revoke", "--name", "one");
+    expect_failure(p, 7);
+    expect_error_text(p, ": the id of one holds a NUL, so that it cannot be revoked\n");
+}
+
 static void text_create_prints_the_secret_alone(void **state)
 {
     (void)state;
@@ -1753,6 +1774,7 @@ int main(void)
         TEST(field_value_is_bare_but_a_line_break_is_escaped),
         TEST(text_list_is_an_aligned_table),
         TEST(text_never_holds_what_drives_a_terminal),
+        TEST(nul_of_the_server_ends_no_text),
         TEST(text_create_prints_the_secret_alone),
         TEST(text_revoke_says_what_became_of_each_id),
         TEST(hints_go_to_a_terminal_alone),
