@@ -3236,8 +3236,9 @@ static int rotation_create(struct tool *t, struct rotation *r)
     out.failed = out.failed || r->id.failed || r->plain.failed || r->last_four.failed;
     if (!write_secret(&out)) {
         int error = errno;
-        bool undone = !r->id.failed && htok_revoke_org_token_start(t->client, r->id.ptr, NULL) == HTOK_OK &&
-                      advance(t, t->client, "revoking") == HTOK_STATE_DONE;
+        bool undone = !r->id.failed && strlen(r->id.ptr) + 1 == r->id.len &&
+                      htok_revoke_org_token_start(t->client, r->id.ptr, NULL) == HTOK_OK &&
+                      advance(t, t->client, "revoking") == HTOK_STATE_DONE && htok_client_revoked(t->client);
         errno = error;
         code = fail_output(t, 201,
                            undone ? "; the successor was revoked again, and nothing else: "

@@ -1238,6 +1238,25 @@ static void unwritable_list_is_8(void **state)
     expect_failure(run_without_output(serve_json("200 OK", LIST_OF("")), "/dev/full", WORDS("--help")), 8);
 }
 
+/* The successor is taken back, which the server may answer with false; and an id with a NUL cannot be named. */
+static void rotate_claims_no_revoke_that_was_none(void **state)
+{
+    static const char *const created[] = {
+        CREATED, "{\"plainTextToken\":\"" PLAIN_TOKEN
+                 "\",\"orgToken\":{" MEMBERS("org-token-1\\u0000x", "one-rot2", "active", DATE) "}}"};
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT(created); i++) {
+        struct live_server *server = SERVE({answer("200 OK", LIST_OF(TOKEN_ONE)), 0, LIVE_KEEP},
+                                           {answer("201 Created", created[i]), 0, LIVE_KEEP},
+                                           once(answer("200 OK", i == 0 ? "false" : "true")));
+        const struct live_process *p =
+            run_without_output(server, "/dev/full", WORDS("rotate", "--name", "one"));
+        expect_failure(p, 8);
+        expect_error_text(p, "; its plain text is lost, nothing was revoked, run this again: one-rot2\n");
+    }
+}
+
 static void list_with_all_standard_descriptors_closed_is_8(void **state)
 {
     struct live_server *server = serve_json("200 OK", LIST_OF(TOKEN_ONE));
@@ -1797,6 +1816,7 @@ int main(void)
         TEST(signal_ends_the_reading_of_a_file),
         TEST(interrupted_revoke_names_the_id),
         TEST(unwritable_list_is_8),
+        TEST(rotate_claims_no_revoke_that_was_none),
         TEST(list_with_all_standard_descriptors_closed_is_8),
         TEST(created_token_that_cannot_be_written_is_said_to_be_lost),
         TEST(create_with_closed_output_sends_nothing),
