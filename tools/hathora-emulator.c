@@ -2761,17 +2761,22 @@ static bool self_folder(struct self *self)
 static bool self_settings(const struct self *self, const char *address)
 {
     FILE *file = file_to_write(self->paths[SELF_SETTINGS]);
-    if (file == NULL) {
-        return false;
-    }
-    fprintf(file,
+    if (file != NULL) {
+        fprintf(
+            file,
             "[req]\ndistinguished_name = name\nprompt = no\n[name]\nCN = unused\n"
             "[ca]\nbasicConstraints = critical, CA:TRUE, pathlen:0\nkeyUsage = critical, keyCertSign\n"
             "subjectKeyIdentifier = hash\n"
             "[leaf]\nbasicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
             "extendedKeyUsage = serverAuth\nsubjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1, IP:%s\n",
             address);
-    return fclose(file) == 0;
+    }
+    if (file == NULL || fclose(file) != 0) {
+        fprintf(stderr, "hathora-emulator: --tls-self: %s: %s\n", self->paths[SELF_SETTINGS],
+                strerror(errno));
+        return false;
+    }
+    return true;
 }
 
 /* One run of openssl; its output goes to the log. */

@@ -2120,6 +2120,21 @@ static void own_authority_without_openssl_says_what_to_do(void **state)
     assert_one_line(server, 2);
 }
 
+static void own_authority_on_a_full_disk_is_told(void **state)
+{
+    const char *words[] = {
+        "sh",          "-c", "TMPDIR=$1; export TMPDIR; ulimit -f 0; exec \"$0\" --tls-self", emulator_file(),
+        live_folder(), NULL};
+    struct live_process *server;
+    (void)state;
+    live_needs("limits");
+    server = run_words(words, NULL, 0);
+    assert_one_line(server, 1);
+    assert_true(live_contains(&server->err, "--tls-self: "));
+    assert_true(live_contains(&server->err, "/settings: "));
+    assert_int_equal(left_over(), 0);
+}
+
 /* ---- The log. ---- */
 
 static void log_has_one_line_a_request_and_no_secret(void **state)
@@ -2219,6 +2234,7 @@ int main(void)
         LIVE_TEST(own_authority_goes_with_the_terminal),
         LIVE_TEST(own_authority_never_tells_a_chosen_token),
         LIVE_TEST(own_authority_without_openssl_says_what_to_do),
+        LIVE_TEST(own_authority_on_a_full_disk_is_told),
         LIVE_TEST(log_has_one_line_a_request_and_no_secret),
         LIVE_TEST(quiet_has_no_log),
     };
