@@ -5263,8 +5263,11 @@ static bool run(struct server *s, struct options *o)
     if (o->port_file != NULL) {
         file_remove(o->port_file);
     }
-    loaded = signals_begin(&s->end_asked) && (!o->tls_self || self_begin(s, o)) &&
-             keys_load(&s->keys, o->cert, o->key);
+    if (!signals_begin(&s->end_asked)) {
+        fprintf(stderr, "hathora-emulator: signals cannot be waited for: %s\n", socket_error());
+        return false;
+    }
+    loaded = (!o->tls_self || self_begin(s, o)) && keys_load(&s->keys, o->cert, o->key);
     self_remove(&s->self, SELF_CA_KEY);
     return loaded && random_begin(s, o) && (o->state == NULL || state_open(&s->state, &s->store, &s->json)) &&
            tokens_generate(s, o->tokens) && listen_begin(s, o, &port) && announce(o, &s->self, port) &&

@@ -569,6 +569,21 @@ static void closed_standard_descriptors_are_replaced(void **state)
     assert_int_equal(run_words(argv, NULL, 0)->status, 1);
 }
 
+/* Not one of its failures is silent, not even that of its first step. */
+static void too_few_descriptors_are_told(void **state)
+{
+    const char *words[] = {"sh",
+                           "-c",
+                           "exec 3<&-; ulimit -n 4; exec \"$0\" --cert \"$1\" --key \"$2\"",
+                           emulator_file(),
+                           live_certificate("leaf.pem"),
+                           live_certificate("leaf.key"),
+                           NULL};
+    (void)state;
+    live_needs("limits");
+    assert_one_line(run_words(words, NULL, 0), 1);
+}
+
 static void listens_on_ipv6_loopback(void **state)
 {
     int fd = socket(AF_INET6, SOCK_STREAM, 0);
@@ -2185,6 +2200,7 @@ int main(void)
         LIVE_TEST(pem_may_have_crlf_a_mark_and_no_last_line_end),
         LIVE_TEST(port_file_and_ready_line_agree),
         LIVE_TEST(closed_standard_descriptors_are_replaced),
+        LIVE_TEST(too_few_descriptors_are_told),
         LIVE_TEST(listens_on_ipv6_loopback),
         LIVE_TEST(tokens_are_created_listed_and_revoked),
         LIVE_TEST(created_tokens_open_their_organization_while_active),
