@@ -3329,7 +3329,9 @@ static int rotation_revoke(struct tool *t, const struct rotation *r)
                 code = fail_client(t, htok_client_error(t->client), NULL, &ending);
                 buffer_free(&ending);
             } else if (t->form == FORM_TEXT) {
-                hint("Revoked ", row_view(&r->family, row, FIELD_NAME), ".");
+                bool revoked = htok_client_revoked(t->client);
+                hint(revoked ? "Revoked " : "", row_view(&r->family, row, FIELD_NAME),
+                     revoked ? "." : " was not revoked.");
             }
             t->done++;
         }

@@ -865,6 +865,32 @@ static void hints_go_to_a_terminal_alone(void **state)
     assert_string_equal(p->err.ptr, "");
 }
 
+static void rotate_tells_a_person_what_the_server_did_not_revoke(void **state)
+{
+    static const char successor[] =
+        "{" MEMBERS("org-token-9", "one-rot2", "active", DATE) ",\"scopes\":[\"builds:read\"]}";
+    struct live_server *server =
+        SERVE({answer("200 OK", LIST_OF(TOKEN_ONE)), 0, LIVE_KEEP},
+              {answer("201 Created", join("{\"plainTextToken\":\"p\",\"orgToken\":", successor, "}")), 0,
+               LIVE_KEEP},
+              {answer("200 OK", join("{\"tokens\":[" TOKEN_ONE ",", successor, "]}")), 0, LIVE_KEEP},
+              once(answer("200 OK", "false")));
+    const char *argv[] = {live_tool(), "--endpoint", server->url, "--org", "a",
+                          "rotate",    "--name",     "one",       NULL};
+    struct live_command command;
+    const struct live_process *p;
+    (void)state;
+    live_needs("terminals");
+    memset(&command, 0, sizeof command);
+    command.argv = argv;
+    command.error_terminal = true;
+    p = live_run(&command);
+    expect_status(p, 0);
+    assert_string_equal(p->out.ptr, "p\n");
+    assert_false(live_contains(&p->err, "Revoked"));
+    expect_error_text(p, "one was not revoked.");
+}
+
 static void field_value_on_a_terminal_is_escaped(void **state)
 {
     static const char body[] =
@@ -1797,6 +1823,7 @@ int main(void)
         TEST(text_create_prints_the_secret_alone),
         TEST(text_revoke_says_what_became_of_each_id),
         TEST(hints_go_to_a_terminal_alone),
+        TEST(rotate_tells_a_person_what_the_server_did_not_revoke),
         TEST(field_value_on_a_terminal_is_escaped),
         TEST(element_of_four_mebibytes_fits),
         TEST(long_list_is_held_whole),
