@@ -8610,6 +8610,7 @@ static void htoki_net_wait(void *context, htok_wait *wait)
     htoki_net *net = (htoki_net *)context;
     if (net->stage == HTOKI_NET_CONNECTED) {
         wait->descriptor = (intptr_t)net->stream;
+        net->asked = false; /* what is told once, by a loop of edges, is to be read then */
         return;
     }
     wait->descriptor = -1;

@@ -611,6 +611,27 @@ static void no_bytes_are_no_step(void **state)
     end(&r);
 }
 
+/* A loop may be told but once that bytes have come: what it wakes for is read then, also after a send. */
+static void behind_a_wait_the_system_is_asked_at_once(void **state)
+{
+    htok_wait wait;
+    room r;
+    char byte = 'x';
+    (void)state;
+    begin(&r, NULL);
+    assert_int_equal(open_host(&r, "192.0.2.1"), HTOK_IO_OK);
+    assert_int_equal(connect_at(&r, 0), HTOK_IO_OK);
+    assert_int_equal(r.transport.send(&r.net, &byte, 1, &r.detail), HTOK_IO_OK);
+    assert_int_equal(r.transport.receive(&r.net, &byte, 1, &r.detail), HTOK_IO_AGAIN);
+    assert_int_equal(fake.moves, 1);
+    assert_int_equal(r.transport.send(&r.net, &byte, 1, &r.detail), HTOK_IO_OK);
+    assert_int_equal(wait_ms(&r, 70, &wait), 70);
+    assert_int_equal(wait.descriptor, FAKE_FD);
+    assert_int_equal(r.transport.receive(&r.net, &byte, 1, &r.detail), HTOK_IO_OK);
+    assert_int_equal(fake.moves, 3);
+    end(&r);
+}
+
 static void endless_interrupts_end_the_step(void **state)
 {
     room r;
@@ -645,6 +666,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(two_sockets_that_race_are_looked_at_every_ten_ms),
         cmocka_unit_test(the_next_address_starts_at_once_when_the_one_before_failed),
         cmocka_unit_test(no_bytes_are_no_step),
+        cmocka_unit_test(behind_a_wait_the_system_is_asked_at_once),
         cmocka_unit_test(endless_interrupts_end_the_step),
     };
     unit_filter(argc, argv);
