@@ -10980,6 +10980,9 @@ HATHORA_TOKENS_API htok_kind htok_client_import_session(htok_client *client, con
     if (reason == HTOK_REASON_NONE) {
         return HTOK_OK;
     }
+    if (client->error.message.ptr) {
+        htok_client_wipe(client); /* later nothing tells where the message is */
+    }
     htoki_error_clear(&client->error);
     return htoki_fail_option(&client->error, reason, "session");
 }

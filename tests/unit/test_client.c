@@ -2062,7 +2062,7 @@ static void secrets_do_not_outlive_their_use(void **state)
     size_t bytes, receive, i;
     (void)state;
     for (receive = 1; receive < 700; receive = receive * 5) {
-        for (i = 0; i < 8; i++) {
+        for (i = 0; i < 9; i++) {
             unit_world w;
             htok_error e;
             char *block;
@@ -2076,7 +2076,7 @@ static void secrets_do_not_outlive_their_use(void **state)
                            "Content-Length: 63\r\n\r\n{\"plainTextToken\":\"PLAIN-CANARY-2\",\"x"
                 : i == 4 ? "HTTP/1.1 201 x\r\n" UNIT_JSON
                            "Content-Length: 37\r\n\r\n{\"plainTextToken\":\"PLAIN-CANARY-2\",}xx"
-                : i == 7 ? "HTTP/1.1 422 x\r\n" UNIT_JSON
+                : i >= 7 ? "HTTP/1.1 422 x\r\n" UNIT_JSON
                            "Content-Length: 32\r\n\r\n{\"message\":\"no: PLAIN-CANARY-2\"}"
                          : created_answer();
             w.net.wires[0].receive_most = receive;
@@ -2108,6 +2108,10 @@ static void secrets_do_not_outlive_their_use(void **state)
                 check_number(occurrences(block, bytes, "CANARY-2"), 0, "the plain text after the next start");
                 unit_finish(&w);
             } else if (i != 6) {
+                if (i == 8) {
+                    check_number(htok_client_import_session(w.client, "x", 1), HTOK_INVALID_REQUEST_ERROR,
+                                 "an import takes the record's place");
+                }
                 htok_client_wipe(w.client);
                 check_number(occurrences(block, bytes, "CANARY"), 0, "after htok_client_wipe()");
                 assert_null(htok_client_created(w.client));
