@@ -514,7 +514,7 @@ typedef struct htok_files htok_files;
 typedef struct htok_logger htok_logger;
 
 /* Options of a client. All zero means all defaults. Pointers are borrowed: what they point to must stay as it
-   is until htok_client_close(). */
+   is until htok_client_close(). server_url has at most 2048 bytes; an id, the token and a field's value 16384. */
 typedef struct htok_client_options {
     uint32_t timeout_ms;         /* one attempt, look-up to last byte; 0: 30000; HTOK_NO_TIMEOUT: none */
     uint32_t connect_timeout_ms; /* its look-up, TCP, proxy and TLS; 0: 10000; HTOK_NO_TIMEOUT: none */
@@ -611,7 +611,8 @@ struct htok_transport {
     void (*close)(void *context); /* at any time after open, even when that failed; once */
     void (*wait)(void *context,
                  htok_wait *wait); /* set descriptor; lower timeout_ms where needed; connecting:
-                                                     also set readable and writable. NULL: no descriptor */
+                                                     also set readable and writable. NULL: no descriptor, and
+                                                     polling when bytes can move is the caller's business */
 };
 
 /* One numeric address: length 4 or 16, bytes in network order. */
@@ -697,8 +698,8 @@ HATHORA_TOKENS_API const htok_client_options *htok_client_effective_options(cons
 
 /* GetOrgTokens: starts listing the tokens of an organization. Checks everything and sends nothing yet; the
    call proceeds in htok_client_poll(), which hands out one OrgToken at a time with HTOK_STATE_ITEM. What was
-   handed out counts only once the call ends with HTOK_STATE_DONE: the answer may still break. Errors:
-   InvalidRequestError. */
+   handed out counts only once the call ends with HTOK_STATE_DONE: the answer may still break. What the caller takes
+   over an item counts towards timeout_ms, also where the whole answer has come. Errors: InvalidRequestError. */
 HATHORA_TOKENS_API htok_kind htok_get_org_tokens_start(htok_client *client, const htok_call_options *options);
 
 /* CreateOrgToken: starts creating a token. request and what it points to must stay until the call ends. The
@@ -710,7 +711,7 @@ HATHORA_TOKENS_API htok_kind htok_create_org_token_start(htok_client *client,
                                                          const htok_call_options *options);
 
 /* RevokeOrgToken: starts revoking the token with this id (percent-encoded as it is sent), which must stay
-   until the call ends. Errors: InvalidRequestError when the id is empty, "." or "..", or not UTF-8. */
+   until the call ends. Errors: InvalidRequestError when the id is empty, too long, "." or "..", or not UTF-8. */
 HATHORA_TOKENS_API htok_kind htok_revoke_org_token_start(htok_client *client, const char *org_token_id,
                                                          const htok_call_options *options);
 
@@ -725,8 +726,8 @@ HATHORA_TOKENS_API htok_wait htok_client_wait(const htok_client *client);
 /* Ends a call in progress as RequestAbortedError and closes its connection; without one it does nothing. */
 HATHORA_TOKENS_API void htok_client_cancel(htok_client *client);
 
-/* The error of the last call, with kind HTOK_OK while there is none; never NULL. Valid until the next start.
-   */
+/* The error of the last call, with kind HTOK_OK while there is none; never NULL. Valid until the next start. While a
+   call waits to try again, that of the attempt before, with its views, until the next poll. */
 HATHORA_TOKENS_API const htok_error *htok_client_error(const htok_client *client);
 
 /* The OrgToken found by a poll that returned HTOK_STATE_ITEM, else NULL. Valid until the next poll. */
@@ -735,18 +736,18 @@ HATHORA_TOKENS_API const htok_org_token *htok_client_item(const htok_client *cli
 /* The result of a create that is done, else NULL. Valid until the next start, close or htok_client_wipe(). */
 HATHORA_TOKENS_API const htok_created_org_token *htok_client_created(const htok_client *client);
 
-/* The result of a revoke that is done: what the API answered; false when no revoke is done. */
+/* The result of a revoke that is done: what the API answered; false when no revoke is done, or it was wiped. */
 HATHORA_TOKENS_API bool htok_client_revoked(const htok_client *client);
 
-/* Overwrites the last answer, with the plain-text token in it, as soon as the caller has used it. The next
-   start and htok_client_close() do it too. */
+/* Overwrites the last answer, with the plain-text token in it, as soon as the caller has used it; during a call it
+   does nothing. The next start and htok_client_close() do it too. */
 HATHORA_TOKENS_API void htok_client_wipe(htok_client *client);
 
 /* TLS sessions: programs that live for one call can spare the next one most of the handshake. */
 
 /* Writes the TLS session of the last https connection whose certificates were verified, HTOK_SESSION_BYTES of them, and
-   returns how many were written: 0 when there is none, the server gave it no id, its time is over, size is too small, or
-   the transport provides TLS. It is a secret: with it the connection can be read, and whoever can change it where it is
+   returns how many were written: 0 when there is none, a call to another host, port or scheme was started since, the
+   server gave it no id, its time is over, size is too small, or the transport provides TLS. It is a secret: with it the connection can be read, and whoever can change it where it is
    kept can pose as the server. Keep it as safe as the token, and wipe it after use. It serves for a day at most, never
    past the end of a certificate that it rests on, and for the same host, port, trusted certificates and pins alone,
    both programs with HATHORA_TOKENS_SMALL or both without. */
@@ -764,8 +765,8 @@ HATHORA_TOKENS_API htok_kind htok_client_import_session(htok_client *client, con
 /* The calls below wait until the call has ended, in poll() on the wait of htok_client_wait(). They need the
    built-in sockets, and end with InvalidRequestError (HOOK_MISSING) on a transport without descriptors. */
 
-/* Lists; gives each token to each(), which returns false to cancel the call. See htok_get_org_tokens_start().
-   */
+/* Lists; gives each token to each(), which returns false to cancel the call, and must not close the client. See
+   htok_get_org_tokens_start(). */
 HATHORA_TOKENS_API htok_kind htok_get_org_tokens(htok_client *client, const htok_call_options *options,
                                                  bool (*each)(void *context, const htok_org_token *token),
                                                  void *context);
