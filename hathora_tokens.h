@@ -9807,9 +9807,8 @@ static void htoki_handshake(htok_client *c)
             htoki_tls_send(c);
         }
     }
-    c->again = htoki_tls_is_ahead(&c->tls) || htoki_tls_closed(&c->tls);
+    c->again = true; /* a loop of edges is not told again of bytes that are left with the transport */
     if (htoki_tls_established(&c->tls)) {
-        c->again = true;
         htoki_log(c, "TLS established with ", c->url.host, c->tls.resumed ? ", session resumed" : "");
         c->stage = HTOKI_STAGE_EXCHANGE;
     }

@@ -2016,6 +2016,32 @@ static void a_long_request_leaves_in_records_of_the_buffers_size(void **state)
     }
 }
 
+/* A loop that is told of bytes but once, such as one of EPOLLET, would wait for more of them. */
+static void a_handshake_does_not_wait_while_bytes_are_left(void **state)
+{
+    uint32_t record;
+    (void)state;
+    for (record = 512; record <= 16384; record *= 2) {
+        static peer q;
+        unit_world w;
+        htok_state found = HTOK_STATE_PENDING;
+        peer_begin(&q, LENGTH_HEAD, false, SIZE_MAX, HTOK_IO_AGAIN);
+        world_over(&q, &w);
+        w.options.record_bytes = record;
+        assert_true(br_ssl_server_reset(&q.p.server));
+        unit_create(&w);
+        assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+        while (found == HTOK_STATE_PENDING) {
+            found = htok_client_poll(w.client);
+            check(q.given == q.out.len || htok_client_wait(w.client).timeout_ms == 0, "%u: %u of %u bytes",
+                  (unsigned)record, (unsigned)q.given, (unsigned)q.out.len);
+        }
+        assert_int_equal(found, HTOK_STATE_DONE);
+        unit_end(&w);
+        peer_end(&q);
+    }
+}
+
 static void a_server_may_be_named_by_its_address(void **state)
 {
     static const char *const urls[] = {"https://127.0.0.1", "https://127.0.0.2"};
@@ -3016,6 +3042,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(hints_follow_what_is_known),
         cmocka_unit_test(a_send_that_takes_nothing_only_delays),
         cmocka_unit_test(a_long_request_leaves_in_records_of_the_buffers_size),
+        cmocka_unit_test(a_handshake_does_not_wait_while_bytes_are_left),
         cmocka_unit_test(a_server_may_be_named_by_its_address),
         cmocka_unit_test(a_stream_that_ends_anywhere_is_told_by_where),
         cmocka_unit_test(a_body_until_the_end_needs_a_close_notify),
