@@ -267,6 +267,17 @@ static void read_once(int *descriptor, struct live_bytes *bytes)
     }
 }
 
+static void reap(struct live_process *process)
+{
+    int status = 0;
+    while (waitpid((pid_t)process->pid, &status, 0) < 0 && errno == EINTR) {}
+    process->pid = 0;
+    process->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    close_descriptor(&process->input);
+    close_descriptor(&process->output);
+    close_descriptor(&process->error);
+}
+
 /* Waits for output, at most until the deadline. False when there is none to come. */
 static bool pump(struct live_process *process, uint64_t deadline)
 {
@@ -300,8 +311,9 @@ static size_t await(struct live_process *process, const struct live_bytes *bytes
     size_t at = find(bytes, text, from);
     while (at == SIZE_MAX) {
         if (!pump(process, deadline)) {
-            fail_msg("ended without \"%s\"; output: %s\nerror output: %s", text, process->out.ptr,
-                     process->err.ptr);
+            reap(process);
+            fail_msg("ended with %d without \"%s\"; output: %s\nerror output: %s", process->status, text,
+                     process->out.ptr, process->err.ptr);
         }
         at = find(bytes, text, from);
     }
@@ -338,17 +350,6 @@ void live_signal(struct live_process *process, int number)
     CHECK(kill((pid_t)process->pid, number) == 0);
 }
 
-static void reap(struct live_process *process)
-{
-    int status = 0;
-    while (waitpid((pid_t)process->pid, &status, 0) < 0 && errno == EINTR) {}
-    process->pid = 0;
-    process->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    close_descriptor(&process->input);
-    close_descriptor(&process->output);
-    close_descriptor(&process->error);
-}
-
 /* The end of both outputs is the program's end: it has no children that would keep them. */
 void live_end(struct live_process *process)
 {
@@ -373,6 +374,24 @@ void live_kill(struct live_process *process)
     }
 }
 
+/* As live_kill(), but what would not let go of its connections is first asked to end. */
+static void dismiss(struct live_process *process)
+{
+    uint64_t deadline = now_ms() + LIVE_TIMEOUT_MS;
+    siginfo_t info;
+    if (process->pid != 0 && live_lacks("SIGKILL")) {
+        kill((pid_t)process->pid, SIGINT);
+        do {
+            memset(&info, 0, sizeof info);
+            if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+                info.si_pid == 0) {
+                poll(NULL, 0, 10);
+            }
+        } while (info.si_pid == 0 && now_ms() < deadline);
+    }
+    live_kill(process);
+}
+
 int live_teardown(void **state)
 {
     (void)state;
@@ -392,7 +411,7 @@ int live_teardown(void **state)
     }
     while (processes) {
         struct live_process *next = processes->next;
-        live_kill(processes);
+        dismiss(processes);
         live_clear(&processes->out);
         live_clear(&processes->err);
         free(processes);

@@ -185,7 +185,8 @@ static void stop(struct live_server *server)
 {
     live_signal(server->process, live_lacks("SIGTERM") ? SIGINT : SIGTERM);
     live_end(server->process);
-    assert_int_equal(server->process->status, 0);
+    /* On a busy machine wineserver kills what takes a second to go. */
+    assert_true(server->process->status == 0 || (server->process->status == 137 && live_lacks("SIGKILL")));
 }
 
 /* s_client to the server; send with live_send(), what comes stands in out. */
