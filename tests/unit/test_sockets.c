@@ -414,7 +414,7 @@ static void a_name_that_does_not_fit_is_not_looked_up(void **state)
 
 static void a_look_up_without_memory_fails(void **state)
 {
-    static const htok_allocator none;
+    static const htok_allocator none = {NULL, NULL, NULL};
     htok_resolver resolver;
     htoki_lookup lookup;
     htok_io_detail detail;
