@@ -195,6 +195,13 @@ static htok_io connect_at(room *r, uint64_t now_ms)
     return r->transport.connect(r->transport.context, now_ms, &r->detail);
 }
 
+static void begin_connected(room *r, const htok_resolver *resolver)
+{
+    begin(r, resolver);
+    assert_int_equal(open_host(r, "192.0.2.1"), HTOK_IO_OK);
+    assert_int_equal(connect_at(r, 0), HTOK_IO_OK);
+}
+
 static uint32_t wait_ms(room *r, uint32_t limit_ms, htok_wait *wait)
 {
     memset(wait, 0, sizeof *wait);
@@ -274,9 +281,7 @@ static void without_a_resolver_only_addresses_are_reached(void **state)
     begin(&r, &none);
     failed_with(&r, open_host(&r, "name.test"), HTOK_PHASE_LOOKUP, 0);
     end(&r);
-    begin(&r, &none);
-    assert_int_equal(open_host(&r, "192.0.2.1"), HTOK_IO_OK);
-    assert_int_equal(connect_at(&r, 0), HTOK_IO_OK);
+    begin_connected(&r, &none);
     end(&r);
 }
 
@@ -600,9 +605,7 @@ static void no_bytes_are_no_step(void **state)
     room r;
     char byte = 'x';
     (void)state;
-    begin(&r, NULL);
-    assert_int_equal(open_host(&r, "192.0.2.1"), HTOK_IO_OK);
-    assert_int_equal(connect_at(&r, 0), HTOK_IO_OK);
+    begin_connected(&r, NULL);
     assert_int_equal(r.transport.send(&r.net, &byte, 0, &r.detail), HTOK_IO_AGAIN);
     assert_int_equal(r.transport.receive(&r.net, &byte, 0, &r.detail), HTOK_IO_AGAIN);
     assert_int_equal(fake.moves, 0);
@@ -618,9 +621,7 @@ static void behind_a_wait_the_system_is_asked_at_once(void **state)
     room r;
     char byte = 'x';
     (void)state;
-    begin(&r, NULL);
-    assert_int_equal(open_host(&r, "192.0.2.1"), HTOK_IO_OK);
-    assert_int_equal(connect_at(&r, 0), HTOK_IO_OK);
+    begin_connected(&r, NULL);
     assert_int_equal(r.transport.send(&r.net, &byte, 1, &r.detail), HTOK_IO_OK);
     assert_int_equal(r.transport.receive(&r.net, &byte, 1, &r.detail), HTOK_IO_AGAIN);
     assert_int_equal(fake.moves, 1);
@@ -637,9 +638,7 @@ static void endless_interrupts_end_the_step(void **state)
     room r;
     char byte = 'x';
     (void)state;
-    begin(&r, NULL);
-    assert_int_equal(open_host(&r, "192.0.2.1"), HTOK_IO_OK);
-    assert_int_equal(connect_at(&r, 0), HTOK_IO_OK);
+    begin_connected(&r, NULL);
     fake.move_error = EINTR;
     assert_int_equal(r.transport.send(&r.net, &byte, 1, &r.detail), HTOK_IO_AGAIN);
     assert_int_equal(fake.moves, INTERRUPTS);
