@@ -747,10 +747,10 @@ HATHORA_TOKENS_API void htok_client_wipe(htok_client *client);
 
 /* Writes the TLS session of the last https connection whose certificates were verified, HTOK_SESSION_BYTES of them, and
    returns how many were written: 0 when there is none, a call to another host, port or scheme was started since, the
-   server gave it no id, its time is over, size is too small, or the transport provides TLS. It is a secret: with it the connection can be read, and whoever can change it where it is
-   kept can pose as the server. Keep it as safe as the token, and wipe it after use. It serves for a day at most, never
-   past the end of a certificate that it rests on, and for the same host, port, trusted certificates and pins alone,
-   both programs with HATHORA_TOKENS_SMALL or both without. */
+   server gave it no id, its time is over, size is too small, or the transport provides TLS. It is a secret: with it the
+   connection can be read, and whoever can change it where it is kept can pose as the server. Keep it as safe as the token,
+   and wipe it after use. It serves for a day at most, never past the end of a certificate that it rests on, and for the
+   same host, port, trusted certificates and pins alone, both programs with HATHORA_TOKENS_SMALL or both without. */
 HATHORA_TOKENS_API size_t htok_client_export_session(const htok_client *client, void *buffer, size_t size);
 
 /* Takes an exported session for the host and port of options.server_url, between calls. An idle connection is closed.
@@ -11092,7 +11092,7 @@ static htok_state htoki_poll_blocking(htok_client *c)
 }
 
 /* Ends a call that has just begun and cannot go on. */
-static htok_kind htoki_lacks(htok_client *c, htok_kind started, htok_reason reason, const char *name)
+static htok_kind htoki_refuse_started(htok_client *c, htok_kind started, htok_reason reason, const char *name)
 {
     if (started == HTOK_OK) {
         started = htoki_fail_option(&c->error, reason, name);
@@ -11105,7 +11105,7 @@ static htok_kind htoki_lacks(htok_client *c, htok_kind started, htok_reason reas
 static htok_kind htoki_started_blocking(htok_client *c, htok_kind started)
 {
     return started == HTOK_OK && (!HTOKI_SOCKETS || !c->transport.wait)
-               ? htoki_lacks(c, started, HTOK_REASON_HOOK_MISSING, "transport.wait")
+               ? htoki_refuse_started(c, started, HTOK_REASON_HOOK_MISSING, "transport.wait")
                : started;
 }
 
@@ -11203,8 +11203,8 @@ HATHORA_TOKENS_API htok_kind htok_collect_org_tokens(htok_client *client, const 
     htoki_collector k;
     htok_kind kind;
     if (!list || (!list->memory && list->bytes != 0)) {
-        return htoki_lacks(client, htok_get_org_tokens_start(client, options), HTOK_REASON_ARGUMENT_NULL,
-                           list ? "list.memory" : "list");
+        return htoki_refuse_started(client, htok_get_org_tokens_start(client, options),
+                                    HTOK_REASON_ARGUMENT_NULL, list ? "list.memory" : "list");
     }
     k.list = list;
     k.front = 0;
