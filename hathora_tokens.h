@@ -10117,8 +10117,10 @@ static htok_wait htoki_wait(const htok_client *c)
 #if HTOKI_TLS
             if (c->over_tls && !htoki_in_tunnel(c)) {
                 size_t len = 0;
+                bool unsent = htoki_span_len(&c->in) != 0; /* nothing is received before it has left */
                 htoki_tls_wire_out((htoki_tls *)&c->tls, &len);
-                wait.writable = len != 0 || htoki_span_len(&c->in) != 0;
+                wait.readable = !unsent || c->send_failed;
+                wait.writable = len != 0 || unsent;
             }
 #endif
             wait.writable = wait.writable && !c->send_failed;

@@ -1971,6 +1971,41 @@ static void a_send_that_takes_nothing_only_delays(void **state)
     }
 }
 
+/* Bytes that no poll takes would turn a loop of levels round and round. */
+static void a_wait_names_no_bytes_that_an_unsent_flight_holds_back(void **state)
+{
+    static const char warning[] = "\x15\x03\x03\x00\x02\x01\x70"; /* unrecognized_name */
+    static peer q;
+    unit_world w;
+    htok_wait wait;
+    size_t given;
+    (void)state;
+    peer_begin(&q, LENGTH_HEAD, false, SIZE_MAX, HTOK_IO_AGAIN);
+    world_over(&q, &w);
+    q.stall_from = 2;
+    q.stall_to = SIZE_MAX;
+    assert_true(br_ssl_server_reset(&q.p.server));
+    unit_create(&w);
+    assert_int_equal(htok_get_org_tokens_start(w.client, NULL), HTOK_OK);
+    while (q.sends < 2) {
+        assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+        wait = htok_client_wait(w.client);
+        assert_true(wait.timeout_ms == 0 || wait.readable != wait.writable);
+    }
+    unit_add(&q.out, warning, sizeof warning - 1);
+    given = q.given;
+    do {
+        assert_int_equal(htok_client_poll(w.client), HTOK_STATE_PENDING);
+        wait = htok_client_wait(w.client);
+    } while (wait.timeout_ms == 0);
+    assert_int_equal(q.given, given);
+    assert_true(wait.writable && !wait.readable);
+    q.stall_to = q.sends;
+    assert_int_equal(unit_finish(&w), HTOK_STATE_DONE);
+    unit_end(&w);
+    peer_end(&q);
+}
+
 /* Many records are needed for one request, more than one poll sends. */
 static void a_long_request_leaves_in_records_of_the_buffers_size(void **state)
 {
@@ -3041,6 +3076,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_code_has_a_name_and_a_sentence),
         cmocka_unit_test(hints_follow_what_is_known),
         cmocka_unit_test(a_send_that_takes_nothing_only_delays),
+        cmocka_unit_test(a_wait_names_no_bytes_that_an_unsent_flight_holds_back),
         cmocka_unit_test(a_long_request_leaves_in_records_of_the_buffers_size),
         cmocka_unit_test(a_handshake_does_not_wait_while_bytes_are_left),
         cmocka_unit_test(a_server_may_be_named_by_its_address),
