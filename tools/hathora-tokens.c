@@ -1721,7 +1721,7 @@ static int read_token_file(struct tool *t)
     bool standard_input = strcmp(path, "-") == 0;
     int descriptor = standard_input ? STANDARD_INPUT : open_for_reading(path);
     int error = 0;
-    size_t len = 0, room = TOKEN_FILE_BYTES + 3;
+    size_t len = 0, mark = 0, room = TOKEN_FILE_BYTES + 6; /* a mark, a line end and one byte too many */
     char *bytes = (char *)malloc(room);
     if (!bytes) {
         return fail_internal(t, "memory cannot be allocated");
@@ -1747,13 +1747,18 @@ static int read_token_file(struct tool *t)
         if (len > 0 && bytes[len - 1] == '\n') {
             len -= len > 1 && bytes[len - 2] == '\r' ? 2 : 1;
         }
-        if (len == 0) {
+        if (len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
+            mark = 3;
+        }
+        if (len == mark) {
             usage_error(t, name, " holds no token");
-        } else if (len > TOKEN_FILE_BYTES) {
+        } else if (len - mark > TOKEN_FILE_BYTES) {
             usage_error(t, name, " holds more than 64 KiB");
+        } else if (bytes[0] == '\xff' || bytes[0] == '\xfe') {
+            usage_error(t, name, " is UTF-16, not UTF-8");
         } else if (memchr(bytes, '\0', len)) {
             usage_error(t, name, " holds a NUL byte");
-        } else if (!keep_token(t, bytes, len)) {
+        } else if (!keep_token(t, bytes + mark, len - mark)) {
             usage_error(t, name, " does not fit into memory");
         }
     }

@@ -564,7 +564,7 @@ static void proxy_variables_do_not_matter_to_http(void **state)
                 "{\"tokens\":[]}\n");
 }
 
-static void token_file_loses_one_line_end(void **state)
+static void token_file_loses_a_byte_order_mark_and_one_line_end(void **state)
 {
     static const struct {
         const char *content;
@@ -572,6 +572,7 @@ static void token_file_loses_one_line_end(void **state)
     } cases[] = {{DEV_TOKEN, "Bearer " DEV_TOKEN},
                  {DEV_TOKEN "\n", "Bearer " DEV_TOKEN},
                  {DEV_TOKEN "\r\n", "Bearer " DEV_TOKEN},
+                 {"\xef\xbb\xbf" DEV_TOKEN "\r\n", "Bearer " DEV_TOKEN},
                  {"bearer " DEV_TOKEN "\n", "bearer " DEV_TOKEN}};
     size_t i;
     (void)state;
@@ -590,7 +591,7 @@ static void token_file_loses_one_line_end(void **state)
 static void malformed_token_files_are_usage_errors(void **state)
 {
     static const char nul[] = "abc\0def\n";
-    const char *files[6];
+    const char *files[10];
     size_t i;
     (void)state;
     files[0] = live_write_file("lf", "\n", 1);
@@ -599,6 +600,10 @@ static void malformed_token_files_are_usage_errors(void **state)
     files[3] = live_write_file("nul", nul, sizeof nul - 1);
     files[4] = live_write_file("long", repeat("0123456789abcdef", 4096 + 1), 65536 + 16);
     files[5] = "/dev/urandom";
+    files[6] = live_write_file("mark", "\xef\xbb\xbf\n", 4);
+    files[7] = live_write_file("two-marks", "\xef\xbb\xbf\xef\xbb\xbf" DEV_TOKEN, strlen(DEV_TOKEN) + 6);
+    files[8] = live_write_file("utf-16-le", "\xff\xfe" DEV_TOKEN, strlen(DEV_TOKEN) + 2);
+    files[9] = live_write_file("utf-16-be", "\xfe\xff" DEV_TOKEN, strlen(DEV_TOKEN) + 2);
     for (i = 0; i < COUNT(files); i++) {
         expect_failure(TOOL(NOWHERE, "--token-file", files[i], "list"), 2);
     }
@@ -1805,7 +1810,7 @@ int main(void)
         TEST(options_outrank_variables_even_empty_ones),
         TEST(empty_variables_are_usage_errors),
         TEST(proxy_variables_do_not_matter_to_http),
-        TEST(token_file_loses_one_line_end),
+        TEST(token_file_loses_a_byte_order_mark_and_one_line_end),
         TEST(malformed_token_files_are_usage_errors),
         TEST(without_a_token_no_authorization_is_sent),
         TEST(headers_and_user_agent_are_sent),
