@@ -4987,6 +4987,11 @@ static int shown(void)
     return 0;
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
 /* -1 to go on, or the exit status. */
 static int options_parse(struct server *s, struct options *o, int argc, char **argv)
 {
@@ -5035,6 +5040,11 @@ static int options_parse(struct server *s, struct options *o, int argc, char **a
     if (o->tls_self ? o->cert != NULL || o->key != NULL : o->cert == NULL || o->key == NULL) {
         usage(o->tls_self ? "--tls-self stands without --cert and --key"
                           : "--cert and --key are required, or --tls-self");
+        return 2;
+    }
+    if (is_same_file(o->port_file, o->state) || is_same_file(o->port_file, o->cert) ||
+        is_same_file(o->port_file, o->key)) {
+        usage("--port-file needs a file of its own");
         return 2;
     }
     if (!o->is_loopback && !o->allow_remote) {

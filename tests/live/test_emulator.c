@@ -326,6 +326,13 @@ static void usage_errors_are_one_line_and_status_2(void **state)
     }
     assert_one_line(run_emulator(NULL), 2);
     assert_one_line(run_emulator("--cert", "x.pem", NULL), 2);
+    for (i = 0; i < 3; i++) { /* --port-file removes what lies in its place */
+        static const char *const others[] = {"--state", "--cert", "--key"};
+        const char *file = live_write_file("mine", "mine\n", 5);
+        assert_one_line(
+            run_emulator("--cert", "x.pem", "--key", "x.key", others[i], file, "--port-file", file, NULL), 2);
+        assert_int_equal(access(file, F_OK), 0);
+    }
     assert_true(live_contains(&run_emulator("-h", NULL)->err, "--help tells what there is\n"));
 }
 
