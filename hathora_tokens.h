@@ -4380,8 +4380,8 @@ static bool htoki_op_sent_all(const htoki_op *op)
 }
 
 /* Length of what spells the secret at the text's beginning, its characters plain or escaped as JSON allows
-   (RFC 8259 section 7), or overwritten as part of another secret; 0 when it is something else. Where the text was cut
-   off, a beginning of the secret at its end counts. */
+   (RFC 8259 section 7); 0 when it is something else. Where the text was cut off, a beginning of the secret at its
+   end counts. */
 static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, bool cut)
 {
     size_t at = 0, i, n;
@@ -4405,7 +4405,7 @@ static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, 
             c[0] = '\0';
             at += whole ? htoki_json_unescape(text + at, len - at, c, &n) : digit;
         }
-        if (c[0] != '*' && (n > secret.len - i || memcmp(c, secret.ptr + i, n) != 0)) {
+        if (n > secret.len - i || memcmp(c, secret.ptr + i, n) != 0) {
             /* What the cut left of an escape, or of two that are one character. */
             bool begun = n == 3 ? (c[1] & 0xf0) == 0xa0 && len - from < 12
                                 : at == len && (c[0] == '\0' || c[0] == '\\');
@@ -4415,35 +4415,44 @@ static size_t htoki_secret_span(const char *text, size_t len, htok_view secret, 
     return at;
 }
 
-/* Overwrites each occurrence of a secret. */
-static void htoki_blot(char *text, size_t len, htok_view secret, bool cut)
-{
-    size_t at = 0;
-    while (at < len) {
-        size_t span = htoki_secret_span(text + at, len - at, secret, cut);
-        memset(text + at, '*', span);
-        at += span ? span : 1;
-    }
-}
-
 /* Values shorter than this are too common in any text to be told apart from it. */
 enum { HTOKI_SECRET_HEADER_MIN = 4 };
 
-static void htoki_op_blot_text(const htoki_op *op, char *text, size_t len, bool cut)
+/* The length of the longest secret at the text's beginning. */
+static size_t htoki_op_secret_span(const htoki_op *op, const char *text, size_t len, bool cut)
 {
     const htoki_headers *lists[2];
-    size_t i, n;
+    size_t i, n, span, longest = 0;
     lists[0] = &op->request.own;
     lists[1] = &op->request.client;
     if (op->request.token.ptr) {
-        htoki_blot(text, len, htoki_token_secret(op->request.token), cut);
+        longest = htoki_secret_span(text, len, htoki_token_secret(op->request.token), cut);
     }
     for (i = 0; i < 2; i++) {
         for (n = 0; n < lists[i]->count; n++) {
-            htok_view value = htoki_trimmed(htoki_text(lists[i]->list[n].value));
-            if (value.len >= HTOKI_SECRET_HEADER_MIN) {
-                htoki_blot(text, len, value, cut);
+            const char *value = lists[i]->list[n].value;
+            htok_view secret;
+            if (*value > ' ' && *value != *text && *text != '\\') {
+                continue; /* without a look at its length, for it may be long; blanks before it do not count */
             }
+            secret = htoki_trimmed(htoki_text(value));
+            span = secret.len >= HTOKI_SECRET_HEADER_MIN ? htoki_secret_span(text, len, secret, cut) : 0;
+            longest = span > longest ? span : longest;
+        }
+    }
+    return longest;
+}
+
+/* Overwrites each secret; those that overlap are found in what was not yet overwritten. */
+static void htoki_op_blot_text(const htoki_op *op, char *text, size_t len, bool cut)
+{
+    size_t left = 0;
+    for (; len != 0; text++, len--) {
+        size_t span = htoki_op_secret_span(op, text, len, cut);
+        left = span > left ? span : left;
+        if (left != 0) {
+            *text = '*';
+            left--;
         }
     }
 }

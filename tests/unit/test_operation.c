@@ -336,12 +336,15 @@ static void secrets_are_blotted_out_of_server_text(void **state)
     }
 }
 
-static void a_secret_that_holds_another_is_blotted_whole(void **state)
+static void secrets_that_hold_or_overlap_another_are_blotted_whole(void **state)
 {
     static const htok_header own[] = {{"X-Env", "prod"}, {"X-Path", "a/b/c"}},
                              client[] = {{"X-Api-Key", "prod_4f9a_prod_77"},
                                          {"X-Key", "a/b/c/d9"},
-                                         {"X-Both", "id-SECRET-TOKEN-9"}};
+                                         {"X-Both", "id-SECRET-TOKEN-9"},
+                                         {"X-Left", "ab-SECRET"},
+                                         {"X-Right", "TOKEN-cd"},
+                                         {"X-Self", "\t2121"}};
     static const struct {
         const char *body, *wanted;
     } rows[] = {{"bad key prod_4f9a_prod_77.", "bad key *****************."},
@@ -349,6 +352,10 @@ static void a_secret_that_holds_another_is_blotted_whole(void **state)
                 {"a\\/b\\/c\\/d9 a/b/c/d9", "*********** ********"},
                 {"[id-SECRET-TOKEN-9]", "[*****************]"},
                 {"prodprod_4f9a_prod_77!", "*********************!"},
+                {"[ab-SECRET-TOKEN] [SECRET-TOKEN-cd]", "[***************] [***************]"},
+                {"[ab-SECRET-TOKEN-cd]", "[******************]"},
+                {"[SECRET-TOKENd] [xSECRET-TOKEN]", "[************d] [x************]"},
+                {"[212121]", "[******]"},
                 {"**** **** x", "**** **** x"}};
     size_t i;
     op_case c;
@@ -1012,7 +1019,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(interim_statuses_decide_nothing_but_101),
         cmocka_unit_test(a_documented_error_must_validate),
         cmocka_unit_test(secrets_are_blotted_out_of_server_text),
-        cmocka_unit_test(a_secret_that_holds_another_is_blotted_whole),
+        cmocka_unit_test(secrets_that_hold_or_overlap_another_are_blotted_whole),
         cmocka_unit_test(secrets_are_blotted_where_json_spells_them_with_escapes),
         cmocka_unit_test(fields_are_blotted_where_json_spells_them_with_escapes),
         cmocka_unit_test(a_secret_with_two_backslashes_is_blotted_as_it_stands),
