@@ -1754,10 +1754,8 @@ static int read_token_file(struct tool *t)
             usage_error(t, name, " holds no token");
         } else if (len - mark > TOKEN_FILE_BYTES) {
             usage_error(t, name, " holds more than 64 KiB");
-        } else if (bytes[0] == '\xff' || bytes[0] == '\xfe') {
-            usage_error(t, name, " is UTF-16, not UTF-8");
         } else if (memchr(bytes, '\0', len)) {
-            usage_error(t, name, " holds a NUL byte");
+            usage_error(t, name, " holds a NUL byte, as UTF-16 does");
         } else if (!keep_token(t, bytes + mark, len - mark)) {
             usage_error(t, name, " does not fit into memory");
         }
