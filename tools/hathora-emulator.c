@@ -4987,7 +4987,7 @@ static int shown(void)
     return 0;
 }
 
-static bool is_same_file(const char *a, const char *b)
+static bool is_same_path(const char *a, const char *b)
 {
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
@@ -5042,8 +5042,8 @@ static int options_parse(struct server *s, struct options *o, int argc, char **a
                           : "--cert and --key are required, or --tls-self");
         return 2;
     }
-    if (is_same_file(o->port_file, o->state) || is_same_file(o->port_file, o->cert) ||
-        is_same_file(o->port_file, o->key)) {
+    if (is_same_path(o->port_file, o->state) || is_same_path(o->port_file, o->cert) ||
+        is_same_path(o->port_file, o->key)) {
         usage("--port-file needs a file of its own");
         return 2;
     }

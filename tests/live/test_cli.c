@@ -590,8 +590,7 @@ static void token_file_loses_a_byte_order_mark_and_one_line_end(void **state)
 
 static void malformed_token_files_are_usage_errors(void **state)
 {
-    static const char nul[] = "abc\0def\n", utf_16[] = "\xff\xfe"
-                                                       "a\0b\0\r\0\n";
+    static const char nul[] = "abc\0def\n", utf_16[] = "\377\376a\0b\0\r\0\n";
     const char *files[9];
     size_t i;
     (void)state;

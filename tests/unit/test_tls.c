@@ -1971,7 +1971,7 @@ static void a_send_that_takes_nothing_only_delays(void **state)
     }
 }
 
-/* Bytes that no poll takes would turn a loop of levels round and round. */
+/* A level-triggered loop would be woken for bytes that no poll takes, again and again. */
 static void a_wait_names_no_bytes_that_an_unsent_flight_holds_back(void **state)
 {
     static const char warning[] = "\x15\x03\x03\x00\x02\x01\x70"; /* unrecognized_name */
